@@ -288,6 +288,11 @@ class RunOptions(Options):
 
     panel: ClassVar[str] = "Run"
 
+    shard: str | None = option(
+        None,
+        "Extract only one shard of the data set, such as 3/16: the third of 16 parts. Each machine extracts another "
+        "shard into its own cache, and `featx cache merge` merges the caches.",
+    )
     recalibrate: bool = option(False, "With int8 precision, repeat the quantization on the current images.")
     preview: str | Path | None = option(
         None,

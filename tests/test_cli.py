@@ -37,6 +37,7 @@ COMMANDS = {
     "cache verify": featx.verify_cache,
     "cache gc": featx.clean_cache,
     "cache export": featx.export_features,
+    "cache merge": featx.merge_caches,
 }
 """Each command, and the library function that does the same."""
 
@@ -86,7 +87,7 @@ def test_every_command_has_help_json_documentation_and_a_twin():
 
 
 @pytest.mark.parametrize(
-    "name", ["extract", "predict", "inspect", "capture", "cache verify", "cache gc", "cache export"]
+    "name", ["extract", "predict", "inspect", "capture", "cache verify", "cache gc", "cache export", "cache merge"]
 )
 def test_arguments_are_those_of_the_library_twin(name):
     command = commands()[name]

@@ -38,6 +38,7 @@ FUNCTIONS = {
     "cache verify": featx.verify_cache,
     "cache gc": featx.clean_cache,
     "cache export": featx.export_features,
+    "cache merge": featx.merge_caches,
 }
 """The function of each command."""
 
@@ -46,9 +47,10 @@ REACHED_BY = {
     "backbones": DATA,
     "backbones/onnx.py": DATA - {"finetune"},  # which refuses ONNX networks
     "capturing": {"capture"},
-    "caching": {"cache gc", "cache ls", "cache verify", "cache export"},
+    "caching": {"cache gc", "cache ls", "cache verify", "cache export", "cache merge"},
     "caching/cleaning.py": {"cache gc"},
     "caching/exporting.py": {"cache export"},
+    "caching/merging.py": {"cache merge"},
     "classifier": {"fit", "predict", "report", "finetune"},
     "classifier/novelty.py": {"predict"},
     "comparison": {"compare"},
@@ -67,6 +69,7 @@ REACHED_BY = {
     "heads": {"fit", "compare", "finetune"},
     "images": {*EVERY, "inspect"},
     "lookup/retrieval.py": {"cache export"},
+    "lookup/shards.py": {"extract"},
     "lookup/snapshot.py": {"extract", "fit", "finetune", "predict"},  # the others are not strict
     "lookup/views.py": DATA,
     "output": {"extract", "compare", "finetune", "predict", "report", "cache export"},
@@ -76,7 +79,7 @@ REACHED_BY = {
     "reports": {"report"},
     "group_hints.py": {"fit", "compare", "finetune"},
     "source": {*EVERY, "inspect"},
-    "store": {*EVERY, "cache gc", "cache ls", "cache verify", "cache export"},
+    "store": {*EVERY, "cache gc", "cache ls", "cache verify", "cache export", "cache merge"},
     "training": {"compare", "finetune"},
 }
 """Commands that can show the messages of a room, or of a file in it. Lines that ``reporting`` renders are apart."""

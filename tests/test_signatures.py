@@ -210,6 +210,12 @@ def calls_of_capture(at: Place) -> Calls:
     ]
 
 
+def calls_of_merge_caches(at: Place) -> Calls:
+    part, target = at.new("part"), {"runtime": featx.Runtime(cache=at.new("merged"))}
+    featx.extract(at.data, "quadrants", shard="1/2", runtime=featx.Runtime(cache=part))
+    return [{"folders": [str(part)]}, {"folders": (part,), **target}]
+
+
 def calls_of_clean_cache(at: Place) -> Calls:
     return [{}, {"gone": True, "dry_run": True, **at.how}]
 
@@ -232,6 +238,7 @@ SIMPLE: dict[str, Callable[[Place], Calls]] = {
     "predict": calls_of_predict,
     "report": calls_of_report,
     "export_features": calls_of_export_features,
+    "merge_caches": calls_of_merge_caches,
 }
 
 

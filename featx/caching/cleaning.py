@@ -32,7 +32,7 @@ from featx.store import (
     sweep_store,
 )
 
-RemovedKind = Literal["rows", "store", "data set", "leftover", "old", "graph", "pairs", "training run"]
+RemovedKind = Literal["rows", "store", "data set", "leftover", "old", "graph", "pairs", "shards", "training run"]
 
 _OLD_SECONDS = 3600.0
 """Younger temporary files, graphs and training runs may belong to a run that is still active."""
@@ -46,7 +46,7 @@ class Removed:
     ----------
     path : path
         The removed file or folder, or the store that contained the rows.
-    kind : {"rows", "store", "data set", "leftover", "old", "graph", "pairs", "training run"}
+    kind : {"rows", "store", "data set", "leftover", "old", "graph", "pairs", "shards", "training run"}
         ``old``: a file of a feature store of format 1, which this version of featx does not read.
     n_rows : int
         Number of removed feature rows, or number of images of a removed data set.
@@ -108,8 +108,8 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
     Unused content is: feature rows of contents that no snapshot of a data set lists (for example rows of images that
     were deleted before the last extraction of their data set, and rows of single files that were predicted), damaged
     rows, stores without rows, stores of format 1, leftovers of killed runs and repairs, graphs that no feature spec of
-    a store needs, pairs of similar images without a store or a snapshot, and finished training runs. A cleaned store
-    has the same rows as a store that never contained the removed rows.
+    a store needs, pairs of similar images and records of shards without a store or a snapshot, and finished training
+    runs. A cleaned store has the same rows as a store that never contained the removed rows.
 
     Only a folder with the tag of featx is cleaned, and only files with names that featx writes are deleted. Links are
     not followed.
@@ -150,6 +150,7 @@ def clean_cache(*, gone: bool = False, dry_run: bool = False, runtime: Runtime |
         work.delete_leftovers()
         work.delete_graphs()
         work.delete_pairs(forgotten)
+        work.delete_shards(forgotten)
         work.delete_runs()
         work.report_foreign()
     except OSError as error:
@@ -229,6 +230,14 @@ class _Work:
                 self._remove(file.path, "pairs", 0, "no snapshot of its data set")
             elif of_store not in ids:
                 self._remove(file.path, "pairs", 0, "its feature store does not exist")
+
+    def delete_shards(self, forgotten: Collection[Path]) -> None:
+        """Delete the records of shards of data sets without a snapshot, and of stores that do not exist."""
+        ids = {file.path.stem for file in self._files("data set") if file.path not in forgotten}
+        ids |= {folder.name for folder in list_stores(self.runtime.cache) if folder not in self.deleted}
+        for file in self._files("note"):
+            if file.path.parent.name == "datasets" and not set(file.path.stem.split("-")) <= ids:
+                self._remove(file.path, "shards", 0, "no snapshot of its data set, or no feature store")
 
     def delete_runs(self) -> None:
         """Delete finished training runs; an interrupted run is kept, because its command can continue it."""

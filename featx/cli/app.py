@@ -49,10 +49,11 @@ app.command("backbones", cls=Command)(guarded(expand(backbones.backbones)))
 app.command("demo", cls=Command)(guarded(expand(demo.demo)))
 
 _cache = typer.Typer(
-    cls=Group, help="List, verify, clean and export the cache.", no_args_is_help=True, rich_markup_mode=None
+    cls=Group, help="List, verify, clean, export and merge caches.", no_args_is_help=True, rich_markup_mode=None
 )
 _cache.command("ls", cls=Command)(guarded(expand(cache.ls)))
 _cache.command("verify", cls=Command)(guarded(expand(cache.verify)))
 _cache.command("gc", cls=Command)(guarded(expand(cache.gc)))
 _cache.command("export", cls=Command)(guarded(expand(cache.export)))
+_cache.command("merge", cls=Command)(guarded(expand(cache.merge)))
 app.add_typer(_cache, name="cache")

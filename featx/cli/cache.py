@@ -1,4 +1,4 @@
-"""featx cache: list, verify and clean the cache, and export features."""
+"""featx cache: list, verify, clean and merge caches, and export features."""
 
 from __future__ import annotations
 
@@ -136,3 +136,29 @@ def export(
         runtime=console.runtime(runtime),
     ).to_dict()
     console.result(done, [*export_lines(done), next_line("cache", "ls", cache=runtime.cache)])
+
+
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", help="Caches to merge, into which `featx extract --shard` wrote on different machines."
+        ),
+    ],
+    *,
+    runtime: _Cache,
+    as_json: o.Json = False,
+) -> None:
+    """Merge the caches of shards into one cache; they are not changed."""
+    console = Console(as_json)
+    from featx.caching import merge_caches
+    from featx.rendering import merge_lines
+
+    done = merge_caches(folders, runtime=console.runtime(runtime))
+    found = done.to_dict()
+    todo = next_line("cache", "ls", cache=runtime.cache)
+    if found["shards"]:
+        todo = next_line("fit", found["shards"][0]["root"], cache=runtime.cache)
+    console.result(found, [*merge_lines(found), todo])
+    if done.problems:
+        raise typer.Exit(1)

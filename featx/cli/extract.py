@@ -9,7 +9,7 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.cli.following import overwrite_option
+from featx.cli.following import FOLDER, MERGED, overwrite_option
 from featx.cli.report import newest_model
 from featx.errors import ClassifierError
 from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeOptions
@@ -41,6 +41,8 @@ def extract(
     with_views = ("--views", str(options.views)) if options.views else ()
     fitting = ("fit", "--head", "logreg", *with_views, *overwrite_option(data, backbone, "logreg"))
     todo = next_line(*(fitting if labelled else ("predict", _newest_model(), data)), cache=runtime.cache)
+    if run.shard is not None:
+        todo = next_line("cache", "merge", runtime.cache, FOLDER, "--cache", MERGED)
     result = table.extraction.to_dict()
     seen = [f"preview    {run.preview}"] if run.preview is not None else []
     console.result(result, [*extraction_lines(result), *seen, todo])

@@ -15,6 +15,9 @@ _MOST_SHOWN = 3
 FOLDER = "FOLDER"
 """Placeholder for a folder that only the user knows."""
 
+MERGED = "MERGED"
+"""Placeholder for the cache into which caches are merged."""
+
 
 def report_next(model: Path, cache: Path) -> str:
     """Return the ``next`` line that writes the HTML report of a model."""

@@ -18,10 +18,14 @@ from featx.images import decode_version
 from featx.lookup import (
     check_strict,
     dataset_table,
+    images_of_shard,
     list_images,
     note_latest,
+    note_shard,
+    read_shard,
     reading_key,
     remember_states,
+    stop_if_empty,
     views_policy,
     views_store,
 )
@@ -62,6 +66,7 @@ def extract(
     augment: str | None = None,
     views: int = 0,
     seed: int = 0,
+    shard: str | None = None,
     preview: str | Path | None = None,
     overwrite: bool = False,
     strict: bool = False,
@@ -119,6 +124,10 @@ def extract(
     seed : int
         Random seed of the views. The pixels of a view depend only on the seed, the policy, the number of the view
         and the image.
+    shard : str, optional
+        Shard of the data set to extract, such as ``3/16``: the third of 16 parts, which other machines extract into
+        caches of their own; :func:`featx.merge_caches` merges these. An image belongs to the same shard on each
+        machine, also if other images are added.
     preview : path, optional
         PNG file to write before the extraction: some images of each class and their views, as they are passed to the
         backbone.
@@ -132,7 +141,8 @@ def extract(
     Returns
     -------
     FeatureTable
-        All usable images with their labels and features; ``table.extraction`` lists the other files.
+        All usable images of the data set, or of the shard, with their labels and features; ``table.extraction`` lists
+        the other files.
 
     Raises
     ------
@@ -227,6 +237,7 @@ def compute_table(
     check_cache(runtime.cache)
     path = Path(data)
     policy = views_policy(options.augment, options.views)
+    shard = read_shard(run.shard)
     preview = None
     if run.preview is not None:
         preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [data])
@@ -237,9 +248,10 @@ def compute_table(
         preview.refuse_inputs(Path(image.address) for image in dataset.images)
     if check is not None:
         check(dataset.name, dataset.images.samples)
+    part = images_of_shard(dataset, shard, runtime)
     if options.white is None and not memo.states.are("ok").any():
         with runtime.stage("looking for dark images"):
-            stop_if_too_dark(dataset.images, runtime)
+            stop_if_too_dark(part.images, runtime)
     with runtime.stage(f"finding {backbone} and its weights"):
         source = resolve_backbone(backbone, options, runtime)
     size = f"{source.size} x {source.size}"
@@ -253,13 +265,18 @@ def compute_table(
         with runtime.stage("drawing the preview"):
             write_preview(preview, dataset.images, (of_views or store).spec, options.views, runtime)
         started += time.monotonic() - before  # the extraction time does not include the preview
-    remember = partial(remember_states, runtime.cache, dataset, how)
-    filled = fill(dataset.images, memo, store, lambda: source.file, runtime, remember)
+    remember = partial(remember_states, runtime.cache, part, how, whole=dataset)
+    filled = fill(part.images, memo, store, lambda: source.file, runtime, remember)
+    note = partial(note_shard, runtime.cache, shard, dataset, states=filled.states)
+    note(spec.id)
     augmented = None
     if of_views is not None:
-        images, states = dataset.images, filled.states
+        images, states = part.images, filled.states
         augmented = fill_views(images, states, of_views, options.views, lambda: source.file, runtime, viewed)
-    table = dataset_table(dataset, filled, store, source.title, started, augmented)
+        note(of_views.spec.id, n_views=options.views)
+    stop_if_empty(shard, part, dataset)
+    table = dataset_table(part, filled, store, source.title, started, augmented)
+    table = replace(table, extraction=replace(table.extraction, shard=str(shard) if shard else None))
     check_strict(table, run.strict)
     return table
 

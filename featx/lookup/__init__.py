@@ -3,6 +3,7 @@
 from featx.lookup.listing import list_images
 from featx.lookup.memo import Progress, as_hashes, reading_key
 from featx.lookup.retrieval import fit_call, latest, note_latest, recall_store, recall_table
+from featx.lookup.shards import images_of_shard, note_shard, read_shard, stop_if_empty
 from featx.lookup.snapshot import check_strict, notice_own_folders, remember_states, report_remarks, why_none_usable
 from featx.lookup.table import dataset_table, join_passes, table_of
 from featx.lookup.views import (
@@ -22,17 +23,21 @@ __all__ = [
     "dataset_table",
     "describe_views",
     "fit_call",
+    "images_of_shard",
     "join_passes",
     "lacking_views",
     "latest",
     "list_images",
     "note_latest",
+    "note_shard",
     "notice_own_folders",
+    "read_shard",
     "reading_key",
     "recall_store",
     "recall_table",
     "remember_states",
     "report_remarks",
+    "stop_if_empty",
     "table_of",
     "unique_training_images",
     "views_policy",

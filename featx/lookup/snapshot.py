@@ -6,20 +6,44 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from featx.dataset import Dataset
 from featx.errors import ImageError
 from featx.runtime import Runtime
-from featx.store import write_snapshot
-from featx.table import Categorical, FeatureTable, FileState, FileStates, Samples, Texts
+from featx.store import changing_notes, read_snapshot, write_snapshot
+from featx.table import Categorical, FeatureTable, FileState, FileStates, Memo, Samples, Texts
 
 _MOST_NAMED = 20
 
 
-def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[FileState]) -> None:
-    """Write the snapshot of a data set, if the data set has an id; single files and lists have none."""
+def remember_states(
+    cache: Path, dataset: Dataset, how: str, states: Sequence[FileState], whole: Dataset | None = None
+) -> None:
+    """Write the snapshot of a data set, if the data set has an id; single files and lists have none.
+
+    Parameters
+    ----------
+    cache : path
+    dataset : Dataset
+    how : str
+        Key of the settings for reading images, see :func:`featx.lookup.reading_key`.
+    states : sequence of FileState
+        State of each image.
+    whole : Dataset, optional
+        The data set with all its images, which may be more than those of ``dataset``, a shard of it. The stored states
+        of the other images remain in the snapshot.
+    """
     if not dataset.id:
         return
-    samples, all_states = dataset.images.samples, FileStates.of(states)
+    with changing_notes(cache):
+        _write(cache, dataset, how, FileStates.of(states), None if whole is dataset else whole)
+
+
+def _write(cache: Path, dataset: Dataset, how: str, all_states: FileStates, whole: Dataset | None) -> None:
+    samples = dataset.images.samples
+    if whole is not None:
+        samples, all_states = _with_others(samples, all_states, whole, read_snapshot(cache, dataset.id, how))
     if dataset.ignored:
         others = Samples.unlabelled(dataset.ignored.names)
         samples = Samples(
@@ -30,6 +54,17 @@ def remember_states(cache: Path, dataset: Dataset, how: str, states: Sequence[Fi
         )
         all_states = FileStates.join([all_states, FileStates.ignored(dataset.ignored.stamps)])
     write_snapshot(cache, dataset.id, dataset.root, how, samples, all_states)
+
+
+def _with_others(samples: Samples, states: FileStates, whole: Dataset, memo: Memo) -> tuple[Samples, FileStates]:
+    """Return the samples and states of a shard, and the stored ones of the other images, in data-set order."""
+    all_samples = whole.images.samples
+    used = memo.take(~memo.states.are("ignored"))
+    at = used.find(all_samples.sample_ids)
+    own = Memo(samples.sample_ids, states).find(all_samples.sample_ids)
+    at = np.where(own >= 0, len(used) + own, at)
+    kept = np.flatnonzero(at >= 0)
+    return all_samples.take(kept), FileStates.gather([used.states, states], at[kept])
 
 
 def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:

@@ -1,6 +1,6 @@
 """Render results as text lines and as an HTML page, from values that other packages computed."""
 
-from featx.rendering.caches import cleaning_lines, export_lines, listing_lines, verification_lines
+from featx.rendering.caches import cleaning_lines, export_lines, listing_lines, merge_lines, verification_lines
 from featx.rendering.captures import ENOUGH_RECORDINGS, capture_lines, recording_lines
 from featx.rendering.comparisons import comparison_lines
 from featx.rendering.finetuning import finetuning_lines
@@ -28,6 +28,7 @@ __all__ = [
     "finetuning_lines",
     "inspection_lines",
     "listing_lines",
+    "merge_lines",
     "prediction_lines",
     "recording_lines",
     "report_lines",

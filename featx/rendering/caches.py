@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featx.rendering.terminal import line
@@ -74,6 +74,34 @@ def export_lines(export: Mapping[str, Any]) -> list[str]:
     return [line("features", rows), line("table", f"{export['output']}, {size(export['n_bytes'])}")]
 
 
+def merge_lines(merge: Mapping[str, Any]) -> list[str]:
+    """Return lines about merged caches; ``merge`` is the result of ``featx cache merge --json``."""
+    n = len(merge["folders"])
+    lines = [
+        line("merged", f"{n:,} {'cache' if n == 1 else 'caches'} into {merge['cache']} in {merge['seconds']:.1f} s")
+    ]
+    for store in merge["stores"]:
+        stored = f"{store['n_added']:,} of {store['n_rows']:,} rows added"
+        if store["n_rows"] > store["n_added"]:
+            stored += "; the others are stored already"
+        lines.append(line("features", f"{store['id']}  {_described(store['spec'])}   {stored}"))
+    for dataset in merge["datasets"]:
+        skipped = f", {dataset['n_skipped']:,} skipped" if dataset["n_skipped"] else ""
+        lines.append(line("data set", f"{dataset['id']}  {dataset['root']}   {dataset['n_images']:,} images{skipped}"))
+    for one in merge["shards"]:
+        which = f"{one['features_id']}  {one['root']}"
+        views = f", {one['views']:,} views" if one["views"] else ""
+        missing = f"missing: {_first(one['missing'])}" if one["missing"] else "none is missing"
+        lines.append(line("shards", f"{which}{views}   {len(one['shards']):,} merged, {missing}"))
+    lines += [line("note", text) for text in merge["remarks"]]
+    return lines + [line("problem", text) for text in merge["problems"]]
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
 def size(n_bytes: int) -> str:
     """Return a number of bytes as text with a decimal unit."""
     value, unit = float(n_bytes), "bytes"
@@ -87,16 +115,20 @@ def size(n_bytes: int) -> str:
 def _store(store: Mapping[str, Any]) -> str:
     if store["status"] != "ok":
         return f"{store['id']}  {store['status']}, {size(store['n_bytes'])}   {store['problem']}"
-    spec = store["spec"]
+    unfinished = f" (and {store['n_unfinished']:,} of an unfinished run)" if store["n_unfinished"] else ""
+    rows = f"{store['n_rows']:,} rows{unfinished}, {store['n_features']:,} features each"
+    used = f"used {_minute(store['last_used'])}"
+    return f"{store['id']}  {_described(store['spec'])}   {rows}   {size(store['n_bytes'])}   {used}"
+
+
+def _described(spec: Mapping[str, Any]) -> str:
+    """Return the backbone of a feature spec, and the fields with unusual values."""
     # The digest of the file is shown for a backbone from a file, because such a backbone has no name.
     network = f"backbone file {spec['weights'][:12]}" if spec["backbone"] == "file" else spec["backbone"]
     unusual = [f"{name} {spec[name]}" for name, usual in _UNUSUAL.items() if spec.get(name, usual) != usual]
     seed = [spec["weights"]] if spec["weights"].startswith("random-") else []
     size_of_input = f"{spec['size']} pixels"
-    description = ", ".join([network, size_of_input, *seed, *unusual, spec["engine"], spec["precision"]])
-    unfinished = f" (and {store['n_unfinished']:,} of an unfinished run)" if store["n_unfinished"] else ""
-    rows = f"{store['n_rows']:,} rows{unfinished}, {store['n_features']:,} features each"
-    return f"{store['id']}  {description}   {rows}   {size(store['n_bytes'])}   used {_minute(store['last_used'])}"
+    return ", ".join([network, size_of_input, *seed, *unusual, spec["engine"], spec["precision"]])
 
 
 def _dataset(dataset: Mapping[str, Any]) -> str:

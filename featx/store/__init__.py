@@ -13,10 +13,13 @@ from featx.store.contents import (
     read_store_header,
     spec_of,
 )
+from featx.store.copying import Copied, CopiedFrom, copy_rows
 from featx.store.features import FeatureStore, StoredFeatures, has_store
 from featx.store.files import check_cache, is_cache, prepare_cache, write_cache_file, write_content
 from featx.store.files import delete as delete_file
 from featx.store.graphs import (
+    copy_graph_notes,
+    copy_quantized_graph,
     has_graph,
     quantized_name,
     read_agreements,
@@ -30,7 +33,7 @@ from featx.store.graphs import (
 )
 from featx.store.journal import MOST_BYTES as JOURNAL_BYTES
 from featx.store.journal import count_journal
-from featx.store.notes import read_input_sizes, read_latest, remember_input_size, write_latest
+from featx.store.notes import changing_notes, read_input_sizes, read_latest, remember_input_size, write_latest
 from featx.store.pairs import StoredPairs, read_pairs, write_pairs
 from featx.store.rows import SIGNATURE_SHAPE, Rows, as_bytes, keys_of
 from featx.store.runs import (
@@ -42,8 +45,10 @@ from featx.store.runs import (
     lock_run,
     open_run,
 )
-from featx.store.segments import list_segments, open_segments
-from featx.store.snapshot import SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
+from featx.store.segments import list_segments, open_segments, segment_paths
+from featx.store.shards import ShardRecord, list_shards, remember_shards
+from featx.store.snapshot import SnapshotContent, SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
+from featx.store.snapshot_merging import merge_snapshots
 from featx.store.tables import write_table
 from featx.store.writing import JOURNAL, StoreWriter
 
@@ -53,18 +58,26 @@ __all__ = [
     "SIGNATURE_SHAPE",
     "TRAINING_DONE",
     "CacheFile",
+    "Copied",
+    "CopiedFrom",
     "FeatureStore",
     "FileKind",
     "Finding",
     "Rows",
+    "ShardRecord",
+    "SnapshotContent",
     "SnapshotSummary",
     "StoreWriter",
     "StoredFeatures",
     "StoredPairs",
     "SweepResult",
     "as_bytes",
+    "changing_notes",
     "check_cache",
     "check_file",
+    "copy_graph_notes",
+    "copy_quantized_graph",
+    "copy_rows",
     "count_journal",
     "delete_file",
     "delete_networks",
@@ -78,8 +91,10 @@ __all__ = [
     "list_foreign",
     "list_runs",
     "list_segments",
+    "list_shards",
     "list_stores",
     "lock_run",
+    "merge_snapshots",
     "note_use",
     "open_run",
     "open_segments",
@@ -99,6 +114,8 @@ __all__ = [
     "remember_agreement",
     "remember_input_size",
     "remember_quantized_name",
+    "remember_shards",
+    "segment_paths",
     "spec_of",
     "summarize_snapshot",
     "sweep_store",

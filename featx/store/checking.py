@@ -16,6 +16,7 @@ from featx.store.journal import count_journal, read_journal
 from featx.store.notes import read_json
 from featx.store.pairs import check_pairs
 from featx.store.segments import check_content, open_segment
+from featx.store.shards import check_shards
 from featx.store.snapshot import is_path, summarize_snapshot
 
 Condition = Literal["ok", "damaged", "newer", "unfinished", "old", "leftover", "foreign"]
@@ -134,6 +135,8 @@ def _check_note(path: Path) -> Finding:
     value = read_json(path)
     if value is None:
         raise DamagedStoreError(f"{path} is not a JSON object")
+    if path.parent.name == "datasets":
+        check_shards(path)
     if path.name == "latest.json":
         try:
             FeatureSpec.from_json(value["spec"])

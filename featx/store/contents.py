@@ -31,7 +31,7 @@ _ID = "[0-9a-f]{16}"
 _NAMES: dict[str, dict[str, FileKind]] = {
     ".": {rf"{re.escape(CACHE_TAG)}|notes\.lock": "mark", r"latest\.json|networks\.json": "note"},
     "features": {rf"{_ID}\.(h5|h5\.damaged|journal|lock|used)": "old"},
-    "datasets": {rf"{_ID}\.h5": "data set"},
+    "datasets": {rf"{_ID}\.h5": "data set", rf"{_ID}-{_ID}\.json": "note"},
     "pairs": {rf"{_ID}-{_ID}\.h5": "pairs"},
     "graphs": {rf"{_ID}\.graph": "graph", rf"{_ID}(\.int8)?\.json": "note"},
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from featx import network_files
 from featx.errors import DamagedStoreError, EngineError
 from featx.files import is_real_folder, is_regular, read_regular
-from featx.store.files import prepare_cache, write_content
+from featx.store.files import entries, prepare_cache, write_content
 from featx.store.notes import changing_notes, read_json, write_json
 
 _MAGIC = b"featx graph 1\n\0\0"
@@ -120,3 +121,28 @@ def _read_names(path: Path) -> dict[str, str]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
+
+
+def copy_quantized_graph(sources: Sequence[Path], cache: Path, name: str) -> None:
+    """Copy a quantized graph from the first of several caches that has it, unless ``cache`` has it."""
+    if read_quantized_graph(cache, name) is None:
+        graphs = (read_quantized_graph(source, name) for source in sources)
+        graph = next((graph for graph in graphs if graph is not None), None)
+        if graph is not None:
+            write_graph(cache, name, graph)
+
+
+def copy_graph_notes(source: Path, cache: Path) -> None:
+    """Add to a cache what another cache records about graphs: names of quantized graphs, and agreements on CPUs."""
+    for path in entries(source / "graphs"):
+        key = path.name.split(".")[0]
+        if path.name == f"{key}.int8.json":
+            known = _read_names(cache / "graphs" / path.name)
+            for dataset_id, name in _read_names(path).items():
+                if dataset_id not in known and has_graph(cache, name):
+                    remember_quantized_name(cache, key, dataset_id, name)
+        elif path.name == f"{key}.json":
+            agreements = read_agreements(cache, key)
+            for name, cosine in read_agreements(source, key).items():
+                if name not in agreements:
+                    remember_agreement(cache, key, name, cosine)

@@ -18,8 +18,8 @@ _CHEAP_BYTES = 1 << 27
 _NEW_ROWS_FACTOR = 16
 """A run may merge this number of rows for each row that it adds."""
 
-_STEP = 1 << 14
-"""Number of keys of the largest file that are merged with those of the other files at a time."""
+_STEP = 1 << 15
+"""Number of keys of all files that are merged at a time, if the files have equal sizes."""
 
 
 def merge_limit(n_new: int, n_bytes: int) -> int:
@@ -99,7 +99,8 @@ class MergedRows:
     def _order(self) -> Iterator[tuple[NDArray[np.bytes_], NDArray[np.intp], NDArray[np.int64]]]:
         """Yield sorted keys in parts, with the number of the file and the position in this file of each key."""
         largest = max(self._files, key=len)
-        bounds = largest.keys[_STEP::_STEP]
+        step = _STEP // min(len(self._files), _STEP)
+        bounds = largest.keys[step::step]
         stops = np.array([[*np.searchsorted(file.keys, bounds), len(file)] for file in self._files])
         starts = np.column_stack([np.zeros(len(stops), np.int64), stops[:, :-1]])
         for first, last in zip(starts.T.tolist(), stops.T.tolist(), strict=True):

@@ -147,7 +147,15 @@ class RowFile:
 
     def select(self, chosen: NDArray[np.bool_]) -> RowFile:
         """Return the file with some of its keys; ``chosen`` has one value for each key."""
+        if chosen.all():
+            return self  # without a copy of the keys, which may be mapped from the file
         return replace(self, keys=self.keys[chosen], at=self.at[chosen])
+
+    def between(self, first: bytes, stop: bytes | None) -> RowFile:
+        """Return the file with its keys from ``first`` to ``stop``, exclusive; None for all keys from ``first`` on."""
+        start = int(np.searchsorted(self.keys, np.array(first, KEY_DTYPE)))
+        end = len(self) if stop is None else int(np.searchsorted(self.keys, np.array(stop, KEY_DTYPE)))
+        return replace(self, keys=self.keys[start:end], at=self.at[start:end])
 
     def read(self, at: NDArray[np.int64]) -> tuple[Rows, NDArray[np.bool_]]:
         """Return copies of the rows at the given positions, and whether each of these rows is undamaged."""

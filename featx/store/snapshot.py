@@ -58,6 +58,27 @@ class SnapshotSummary:
             return False
 
 
+@dataclass(frozen=True, eq=False)
+class SnapshotContent:
+    """Content of a snapshot.
+
+    Parameters
+    ----------
+    root : str
+        Absolute path of the data set.
+    decode : str
+        Key of the settings with which images were read or skipped, see :func:`featx.lookup.reading_key`.
+    samples : Samples
+    states : FileStates
+        State of each file, in the same order.
+    """
+
+    root: str
+    decode: str
+    samples: Samples
+    states: FileStates
+
+
 def write_snapshot(
     cache: Path, dataset_id: str, root: Path, decode: str, samples: Sequence[Sample], states: Sequence[FileState]
 ) -> None:
@@ -82,10 +103,16 @@ def write_snapshot(
     StoreError
         If the cache cannot be written.
     """
+    content = SnapshotContent(str(root.resolve()), decode, Samples.of(samples), FileStates.of(states))
+    write_content_of(cache, dataset_id, content)
+
+
+def write_content_of(cache: Path, dataset_id: str, content: SnapshotContent) -> None:
+    """Replace the snapshot of a data set by the given content; see :func:`write_snapshot`."""
     path = prepare_cache(cache, "datasets") / f"{dataset_id}.h5"
     attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
-    attrs |= {"root": str(root.resolve()), "decode": decode}
-    columns = _columns(Samples.of(samples), FileStates.of(states))
+    attrs |= {"root": content.root, "decode": content.decode}
+    columns = _columns(content.samples, content.states)
     if _is_stored(path, attrs, columns):
         with contextlib.suppress(OSError):
             os.utime(path)
@@ -111,6 +138,21 @@ def read_snapshot(cache: Path, dataset_id: str, decode: str) -> Memo:
     return known if file.attrs.get("decode") == decode else known.take(~states.are("skipped"))
 
 
+def read_content_of(path: Path) -> SnapshotContent:
+    """Return the whole content of a snapshot, after checking it.
+
+    Raises
+    ------
+    NewerFormatError, DamagedStoreError, StoreError, FileNotFoundError
+        As :func:`summarize_snapshot`.
+    """
+    file = _opened(path)
+    states = _read_states(file)
+    names = _read_texts(file, "sample_id", len(states))
+    columns: list[Any] = [_read_categorical(file, name, len(states)) for name in _OF_SAMPLES]
+    return SnapshotContent(str(file.attrs["root"]), str(file.attrs.get("decode")), Samples(names, *columns), states)
+
+
 def summarize_snapshot(path: Path) -> SnapshotSummary:
     """Check a whole snapshot, and return a summary.
 
@@ -125,6 +167,17 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
     FileNotFoundError
         If the file does not exist.
     """
+    content = read_content_of(path)
+    states = content.states
+    counts = states.statuses.counts()
+    read = states.content_hashes[states.content_hashes.any(axis=1)]
+    return SnapshotSummary(
+        Path(content.root), counts.get("ok", 0), counts.get("skipped", 0), counts.get("ignored", 0), read
+    )
+
+
+def _opened(path: Path) -> StoredFile:
+    """Open a snapshot, and check its format and its structure."""
     file = open_stored(path, _FORMAT_VERSION)
     version = file.attrs.get("format_version")
     if version == 1 and file.attrs.get("format") == _FORMAT_NAME:
@@ -135,15 +188,7 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
     if not _is_snapshot(file):
         raise DamagedStoreError(f"{path} is not the snapshot of a data set")
     file.check_structure()
-    states = _read_states(file)
-    _read_texts(file, "sample_id", len(states))
-    for name in _OF_SAMPLES:
-        _read_categorical(file, name, len(states))
-    counts = states.statuses.counts()
-    read = states.content_hashes[states.content_hashes.any(axis=1)]
-    return SnapshotSummary(
-        Path(str(file.attrs["root"])), counts.get("ok", 0), counts.get("skipped", 0), counts.get("ignored", 0), read
-    )
+    return file
 
 
 def _is_snapshot(file: StoredFile) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -119,13 +119,11 @@ class StoreWriter:
         StoreError
             If this machine does not reproduce the features in the store, or the cache cannot be written.
         """
-        header = self._header()
+        header = self.header
         if header is not None:
             self._compare(header, probes, producer)
             probes = header.probes
-        unfinished = first_unfinished(self._folder)
-        if unfinished is None:
-            write_content(self._folder / UNFINISHED, b"%d\n" % self._sequence)
+        self.note_unfinished()
         path = self._folder / JOURNAL
         if exists(path) and not is_regular(path):
             self._notice(
@@ -153,6 +151,32 @@ class StoreWriter:
         self._store_journal()
         self._is_finished = True
 
+    def add(self, header: StoreHeader, parts: Iterable[Sequence[RowFile]]) -> int:
+        """Add rows of other stores with the same feature spec; return the number of rows that the store lacked.
+
+        Parameters
+        ----------
+        header : StoreHeader
+            Joint header of the other stores.
+        parts : iterable of sequence of RowFile
+            The files whose rows form one new segment, for each segment; only undamaged rows may be in use. Of rows
+            with the same key, the first one is added.
+        """
+        n_before = self._n_new
+        for files in parts:
+            for segment in self._live:
+                files = [rows.select(segment.rows.find(rows.keys) < 0) for rows in files]
+            n_segments = len(self._live)
+            self._commit(header, files, [])
+            self._n_new += sum(len(segment.rows) for segment in self._live[n_segments:])
+        self._merge()
+        return self._n_new - n_before
+
+    def note_unfinished(self) -> None:
+        """Record that the rows that are added next belong to an unfinished run, so that ``gc`` keeps them."""
+        if first_unfinished(self._folder) is None:
+            write_content(self._folder / UNFINISHED, b"%d\n" % self._sequence)
+
     def replace(self, segment: Segment, rows: RowFile) -> None:
         """Replace a segment by a segment with fewer rows; delete the segment if no row is left."""
         self._commit(segment.header.store, [rows], [segment])
@@ -170,6 +194,12 @@ class StoreWriter:
     def live(self) -> tuple[Segment, ...]:
         """The segments of the store."""
         return tuple(self._live)
+
+    @property
+    def header(self) -> StoreHeader | None:
+        """The header of the first segment; None if the store has no segments."""
+        first = min(self._live, key=lambda segment: segment.header.sequence, default=None)
+        return None if first is None else first.header.store
 
     def _repair(self) -> None:
         """Set damaged segments aside, remove damaged rows, and store the rows that a killed run left in the journal."""
@@ -281,10 +311,6 @@ class StoreWriter:
                 journal.close()
             except OSError as error:
                 raise not_written(self._folder / JOURNAL, error) from None
-
-    def _header(self) -> StoreHeader | None:
-        first = min(self._live, key=lambda segment: segment.header.sequence, default=None)
-        return None if first is None else first.header.store
 
     def _compare(self, header: StoreHeader, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
         if header.probes.shape != probes.shape:

@@ -137,6 +137,9 @@ class Extraction:
         Folders that were not scanned, because they contain output of featx.
     remarks : tuple of str
         Remarks about possible mistakes in the labels, the folders or the manifest; a remark has no number of images.
+    shard : str or None
+        Shard of the data set that was extracted, such as ``3/16``; the numbers of images are those of the shard. None
+        for the whole data set.
     blank, blank_classes : tuple of str, and equal_features : tuple of tuple of str
         Images without contrast, classes that contain only such images, and groups of different images with equal
         features; see :class:`featx.contrast.Indistinct`.
@@ -174,6 +177,7 @@ class Extraction:
         return len(self.ignored) + sum(folder.n_files for folder in self.own_folders)
 
     remarks: tuple[str, ...] = ()
+    shard: str | None = None
     blank: tuple[str, ...] = ()
     blank_classes: tuple[str, ...] = ()
     equal_features: tuple[tuple[str, ...], ...] = ()
@@ -206,6 +210,7 @@ class Extraction:
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.n_images / of_images, 1) if of_images > 0 else None,
             "views": None if self.views is None else self.views.to_dict(),
+            "shard": self.shard,
         }
 
 
