@@ -138,7 +138,7 @@ def disk_full(place: Place, tries: int, rng: random.Random) -> FaultCounts:
     counts, full = FaultCounts(tries), 0
     needed = 3 * len(place.store)  # journal, store and snapshot; with the largest values there is enough space
     for _ in range(tries):
-        with _small_disk(place, rng.randrange(needed)) as (cache, make_room):
+        with small_disk(place, rng.randrange(needed)) as (cache, make_room):
             ended = place.run(cache)
             full += ended.code == 1
             counts.wrong += not ended.is_clean
@@ -150,7 +150,7 @@ def disk_full(place: Place, tries: int, rng: random.Random) -> FaultCounts:
 
 
 @contextlib.contextmanager
-def _small_disk(place: Place, room: int) -> Iterator[tuple[Path, object]]:
+def small_disk(place: Place, room: int) -> Iterator[tuple[Path, object]]:
     """Yield a cache on a disk with ``room`` bytes of free space, and a function that frees more space."""
     disk = place.root / "disk"
     disk.mkdir()

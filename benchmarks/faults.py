@@ -1,8 +1,9 @@
-"""Inject faults into runs of ``featx extract``: ``python -m benchmarks.faults [--tries 100] [--odd DIR]``.
+"""Inject faults into runs of featx: ``python -m benchmarks.faults [--tries 100] [--odd DIR]``.
 
 Every fault is injected into real runs on the sample in ``data/`` with the default backbone: processes are killed at
 random times, disks are filled, files are changed during a run, and bits of the store are flipped. The run is then
-repeated without faults, and its result is compared with that of a run without any fault. ``--odd`` names a folder of
+repeated without faults, and its result is compared with that of a run without any fault. The faults ``merge: ...`` are
+injected into merges of the caches of shards in the same way. ``--odd`` names a folder of
 unusual and hostile image files. Each of these files must be used, ignored because it is not an image, or listed as
 skipped, with the reason. Print a Markdown table, then JSON.
 
@@ -14,11 +15,13 @@ the result of a run without faults, or which neither succeed nor end with an err
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import merge_faults
 from benchmarks.damage import (
     bytes_flipped,
     disk_full,
@@ -67,6 +70,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), _DATA)
+        shards = functools.cache(lambda: merge_faults.Shards(place))
         faults: dict[str, Callable[[], FaultCounts]] = {
             "kill -9 at a random time": lambda: killed(place, arguments.tries, rng),
             "kill -9 while segments are written and merged": lambda: killed_merging(place, arguments.tries, rng),
@@ -81,6 +85,11 @@ def main() -> None:
             "files deleted, replaced or changed during the run": lambda: files_changed(place, few, rng),
             "a flipped bit in the store": lambda: bytes_flipped(place, arguments.tries, rng),
             "store truncated, or extended by random bytes": lambda: ragged(place, few, rng),
+            "merge: kill -9 at a random time": lambda: merge_faults.killed(shards(), arguments.tries, rng),
+            "merge: disk full after a random number of bytes": lambda: merge_faults.disk_full(shards(), 2 * few, rng),
+            "merge: three merges at once into one cache": lambda: merge_faults.at_once(shards(), 2 * few),
+            "merge: a shard is extracted meanwhile": lambda: merge_faults.during_extraction(shards(), 2 * few, rng),
+            "merge: the cache of a shard is deleted": lambda: merge_faults.folder_deleted(shards(), 2 * few, rng),
         }
         for fault, do in faults.items():
             if arguments.only in fault:
