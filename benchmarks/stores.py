@@ -79,11 +79,17 @@ def _append(store: FeatureStore, batches: Iterator[Rows]) -> None:
         writer.finish()
 
 
+def write_rows(cache: Path, n: int, seed: int) -> FeatureStore:
+    """Append ``n`` rows with random keys, which a fake engine gives, to a store; return the store."""
+    store = FeatureStore(cache, _SPEC)
+    if n:
+        _append(store, _batches(n, seed))
+    return store
+
+
 def _write(folder: Path, n: int) -> dict:
-    store = FeatureStore(folder, _SPEC)
     started = time.perf_counter()
-    _append(store, _batches(n, 0))
-    return _found(store, started)
+    return _found(write_rows(folder, n, 0), started)
 
 
 def _open(folder: Path, n: int) -> dict:
