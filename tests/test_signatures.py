@@ -84,7 +84,7 @@ def calls_of_extract(at: Place) -> Calls:
         {**base, "engine": "tensorflow", "weights": str(at.weights), "label_by": "parent"},
         {**local, "backbone": str(turned), "layout": "nhwc", "precision": "float32", "engine": "auto"},
         {**base, "weights": at.weights, "augment": "medium", "views": 2, "seed": 1},
-        {**base, "preview": str(drawn)},
+        {**base, "preview": str(drawn), "shard": "1/2"},
         {**base, "preview": drawn, "overwrite": True},
         local,
         {**local, "recalibrate": True},
