@@ -34,6 +34,8 @@ def test_data_is_a_path(fake, images, tmp_path, kind):
     featx.export_features(kind(tmp_path / "last.npz"), **how)
     assert (tmp_path / "t.npz").stat().st_size == (tmp_path / "last.npz").stat().st_size
     assert featx.make_sample(kind(tmp_path / "sample")).is_dir()
+    merge = featx.merge_caches([kind(fake.runtime.cache)], runtime=featx.Runtime(cache=tmp_path / "merged"))
+    assert merge.stores[0].n_added == 24
 
 
 @pytest.mark.parametrize("kind", PATHS)

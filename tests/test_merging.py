@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -40,6 +41,7 @@ from featx.store import (
     remember_agreement,
     remember_quantized_name,
     segment_paths,
+    segments,
     write_graph,
 )
 from featx.store.snapshot import read_content_of
@@ -526,6 +528,44 @@ def test_records_of_shards_end_with_their_data_set_or_store(shards):
     removed = {one.path.name: one.reason for one in clean_cache(runtime=shards.runtime(cache.name)).removed}
     assert list_shards(cache) == {}
     assert any(name.endswith(".json") for name in removed)
+
+
+def test_names_and_links_of_a_hostile_cache_are_not_followed(shards):
+    part = shards.extract("1/2")
+    (name,) = list_shards(part)
+    path, folder = part / "datasets" / f"{name}.json", part / "datasets"
+    for other in ("notes.json", "A" * 16 + "-" + "b" * 16 + ".json"):
+        (folder / other).write_bytes(path.read_bytes())
+    (folder / f"{'0' * 16}-{'1' * 16}.json").symlink_to(path)
+    (folder / f"{'0' * 16}.h5").symlink_to(next(folder.glob("*.h5")))
+    merge = shards.merge(part)
+    assert len(merge.shards) == len(merge.datasets) == 1
+    found = {one.name for one in (shards.folder / "merged" / "datasets").iterdir()}
+    assert found == {path.name, next(one.name for one in folder.glob("*.h5") if not one.is_symlink())}
+
+
+def test_a_full_disk_keeps_what_is_merged(shards):
+    parts, whole = shards.all(3), shards.whole()
+    write, written = segments.new_hdf5, []
+
+    def until_full(path, attrs):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return write(path, attrs)
+
+    with (
+        mock.patch.multiple("featx.store.copying", _MOST_FILES=1),
+        mock.patch("featx.store.segments.new_hdf5", until_full),
+        pytest.raises(StoreError, match="cannot be written: No space left on device.*run the same command again"),
+    ):
+        shards.merge(*parts)
+    (store,) = list_cache(runtime=shards.runtime("merged")).stores
+    assert 0 < store.n_rows < 24
+    merge = shards.merge(*parts)
+    assert merge.stores[0].n_added == 24 - store.n_rows
+    merged = shards.folder / "merged"
+    assert (stores(merged), snapshots(merged)) == (stores(whole), snapshots(whole))
 
 
 def test_the_command(shards):

@@ -14,8 +14,8 @@ import featx
 from featx.cli.app import app
 from featx.dataset import dataset_id
 from featx.errors import DatasetError, ImageError, OptionError
-from featx.lookup.shards import MOST_SHARDS, read_shard, shard_numbers
-from featx.store import ShardRecord, list_shards, read_snapshot, remember_shards
+from featx.lookup.shards import read_shard, shard_numbers
+from featx.store import MOST_SHARDS, ShardRecord, list_shards, read_snapshot, remember_shards
 from featx.table import Texts
 
 
@@ -194,7 +194,7 @@ def test_records_that_featx_did_not_write_are_left_out(fake, images):
     assert featx.verify_cache(runtime=fake.runtime).n_damaged == 0
     good = json.loads(path.read_text())
     record = good["shards"][0]
-    others = [[{}], [1], [record | {"count": 0}], [record | {"number": "1"}]]
+    others = [[{}], [1], [record | {"count": 0}], [record | {"count": 10**18}], [record | {"number": "1"}]]
     for bad in ({}, {"root": 1, "shards": []}, *(good | {"shards": other} for other in others)):
         path.write_text(json.dumps(bad))
         assert list_shards(cache) == {}

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from featx.dataset import Dataset
 from featx.errors import DatasetError, OptionError
 from featx.runtime import Runtime
-from featx.store import ShardRecord, remember_shards
+from featx.store import MOST_SHARDS, ShardRecord, remember_shards
 from featx.table import FileStates, Texts
-
-MOST_SHARDS = 1_000_000
-"""Maximum number of shards."""
 
 
 @dataclass(frozen=True)

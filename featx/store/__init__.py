@@ -46,7 +46,7 @@ from featx.store.runs import (
     open_run,
 )
 from featx.store.segments import list_segments, open_segments, segment_paths
-from featx.store.shards import ShardRecord, list_shards, remember_shards
+from featx.store.shards import MOST_SHARDS, ShardRecord, list_shards, remember_shards
 from featx.store.snapshot import SnapshotContent, SnapshotSummary, read_snapshot, summarize_snapshot, write_snapshot
 from featx.store.snapshot_merging import merge_snapshots
 from featx.store.tables import write_table
@@ -55,6 +55,7 @@ from featx.store.writing import JOURNAL, StoreWriter
 __all__ = [
     "JOURNAL",
     "JOURNAL_BYTES",
+    "MOST_SHARDS",
     "SIGNATURE_SHAPE",
     "TRAINING_DONE",
     "CacheFile",

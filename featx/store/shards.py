@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,6 +11,11 @@ from typing import Any
 from featx.errors import DamagedStoreError
 from featx.store.files import entries, prepare_cache
 from featx.store.notes import changing_notes, read_json, write_json
+
+MOST_SHARDS = 1_000_000
+"""Maximum number of shards of a data set."""
+
+_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True, order=True)
@@ -69,7 +75,7 @@ def list_shards(cache: Path) -> dict[str, tuple[str, list[ShardRecord]]]:
 
     Files that cannot be read are left out; they only serve to report missing shards.
     """
-    paths = [path for path in entries(cache / "datasets") if path.suffix == ".json"]
+    paths = [path for path in entries(cache / "datasets") if _NAME.fullmatch(path.name)]
     found = {path.stem: _read(path) for path in paths}
     return {name: known for name, known in found.items() if known is not None}
 
@@ -99,4 +105,4 @@ def _record(value: Any) -> ShardRecord | None:
     if not isinstance(value, dict) or {name: type(one) for name, one in value.items()} != kinds:
         return None
     record = ShardRecord(**value)
-    return record if 1 <= record.number <= record.count else None
+    return record if 1 <= record.number <= record.count <= MOST_SHARDS else None
