@@ -313,6 +313,23 @@ def temporary_folder(place: str | None = None) -> Iterator[Path]:
             _temporaries.discard(folder)
 
 
+@contextlib.contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Create an empty temporary file next to ``path``, and delete it on exit, unless it was renamed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be created.
+    """
+    temporary = _new_temporary(path)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        _temporaries.discard(temporary)
+
+
 def discard_own_temporaries() -> None:
     """Delete the temporary files and folders of this process; called only before the process ends."""
     for temporary in list(_temporaries):

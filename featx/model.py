@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featx.arguments import checked
 from featx.classifier import FeatureClassifier, Predictions
 from featx.runtime import Runtime
 from featx.table import FeatureTable
+
+if TYPE_CHECKING:
+    from featx.extraction import Featurizer
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +112,27 @@ class Classifier(FeatureClassifier):
             path_column=path_column,
             refit=self._refit,
             runtime=runtime,
+        )
+
+    def featurizer(
+        self, *, weights: str | Path | None = None, exact: bool = False, runtime: Runtime | None = None
+    ) -> Featurizer:
+        """Return an object that computes features with the model's feature spec, one block of images after another.
+
+        Parameters
+        ----------
+        weights, exact, runtime
+            As for :func:`featx.predict`.
+        """
+        from featx.extraction import Featurizer  # imported only if features must be extracted
+
+        return Featurizer(
+            self.spec,
+            graph=self.graph,
+            weights=weights,
+            exact=exact,
+            refit=self._refit,
+            runtime=runtime or Runtime(),
         )
 
     def _refit(self) -> str:

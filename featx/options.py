@@ -516,7 +516,18 @@ class PredictOptions(Options):
 
     panel: ClassVar[str] = "Prediction"
 
-    output: str | Path | None = option(None, "Table to write: .csv, .jsonl or .parquet.", short="o", panel="Output")
+    output: str | Path | None = option(
+        None,
+        "Table to write: .csv, .jsonl or .parquet; without such an ending, a folder of Parquet files.",
+        short="o",
+        panel="Output",
+    )
+    files_from: str | Path | None = option(
+        None, "List of further images, one path a line; - reads it from the standard input.", panel="Data"
+    )
+    only_new: bool = option(
+        False, "Predict only images that the table `output` lacks, and append their rows.", panel="Output"
+    )
     top_k: int = option(1, "Number of classes listed for each image, the most probable first.", min=1)
     sort_into: str | Path | None = option(
         None, "Folder to copy the images into, with a subfolder for each class.", panel="Output"

@@ -88,6 +88,7 @@ OPENED = {
     "dataset/manifest.py": "manifests",
     "files.py": "",
     "output": "what is to be replaced",
+    "prediction/record.py": "records of tables",
     "prediction/sorting.py": "the tag of a folder that featx made",
     "reports/provenance.py": "models",
     "source/local.py": "images",

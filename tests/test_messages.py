@@ -56,6 +56,7 @@ REACHED_BY = {
     "comparison": {"compare"},
     "contrast.py": {"extract", "fit", "inspect"},
     "dataset": {*DATA, "inspect"},
+    "dataset/lines.py": {"predict"},
     "duplicates": {"fit", "compare", "finetune"},
     "engines": {*DATA, "predict"},
     "evaluation": {"fit", "compare", "finetune"},

@@ -50,6 +50,12 @@ class Place:
         """Return a path in a new folder."""
         return Path(tempfile.mkdtemp(dir=self.data.parent)) / name
 
+    def new_list(self) -> Path:
+        """Return a list of the paths of all images, one a line."""
+        path = self.new("lines")
+        path.write_text("".join(f"{image.absolute()}\n" for image in sorted(self.data.rglob("*.png"))))
+        return path
+
 
 @pytest.fixture
 def at(fake, tmp_path, monkeypatch):
@@ -138,6 +144,8 @@ def calls_of_predict(at: Place) -> Calls:
         {**base, "sort_into": str(at.new("sorted")), "link": True, "gallery": str(sheet)},
         {**base, "sort_into": at.new("sorted"), "gallery": sheet, "overwrite": True, "weights": str(at.weights)},
         {**base, "paths": at.manifest, "path_column": "file", "weights": at.weights},
+        {**base, "paths": [], "files_from": at.new_list(), "output": at.new("parts"), "only_new": True},
+        {**base, "files_from": str(at.new_list())},
     ]
 
 

@@ -17,11 +17,11 @@ from featx.options import DatasetOptions, PredictOptions, RunOptions, RuntimeOpt
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, as `featx fit` writes it.")],
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="PATHS", help="Images, folders of images, and lists of images (.csv, .txt or .parquet files)."
         ),
-    ],
+    ] = None,
     *,
     options: PredictOptions,
     reading: Annotated[DatasetOptions, o.Only(("path_column",))],
@@ -38,9 +38,10 @@ def predict(
     from featx.rendering import prediction_lines
 
     console.line(f"model      {model}")
+    given = list(paths or ())
     done = library_predict(
         model,
-        list(paths),
+        given,
         **vars(options),
         strict=run.strict,
         path_column=reading.path_column,
@@ -53,12 +54,17 @@ def predict(
     if options.sort_into is not None:
         lines.append(f"sorted     {options.sort_into}")
     if options.output is not None:
-        lines.append(f"table      {options.output}")
+        lines.append(f"table      {options.output}{_parts(done.n_parts)}")
     if options.gallery is not None:
         lines.append(f"gallery    {options.gallery}, with {done.n_in_gallery:,} of the {done.n_images:,} images")
     network = () if options.weights is None else ("--weights", options.weights)
-    if options.gallery is None:
-        todo = gallery_next(model, paths, runtime.cache, *network)
+    if options.gallery is None and str(options.files_from) != "-":
+        listed = () if options.files_from is None else ("--files-from", options.files_from)
+        todo = gallery_next(model, given, runtime.cache, *listed, *network)
     else:
         todo = next_line("report", model, "--on", FOLDER, *network, cache=runtime.cache)
     console.result(result, [*lines, todo])
+
+
+def _parts(n: int | None) -> str:
+    return "" if n is None else f"  ({n:,} {'part' if n == 1 else 'parts'})"

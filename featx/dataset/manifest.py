@@ -52,7 +52,7 @@ _MOST_COLUMNS = 1_000
 _LONGEST_ROW = 1_000_000
 """Maximum length of a row in characters; a file with longer rows is not a table."""
 
-_LONGEST_NAME = 10_000
+LONGEST_NAME = 10_000
 """Maximum length of a path in characters; no system opens longer paths."""
 
 _KNOWN = ("group", "split")
@@ -171,6 +171,11 @@ def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) 
     MissingExtraError
         If pyarrow is needed for Parquet and is not installed.
     """
+    return list(stream_paths(path, path_column, remark))
+
+
+def stream_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) -> Iterator[str]:
+    """Yield the paths that :func:`read_paths` returns; errors of rows are raised after the last row."""
     with _open_table(path, path_column, None, remark) as table:
         first, table = _peek(table)
         if path_column not in table.header:
@@ -181,10 +186,12 @@ def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) 
                 path_column = (files or table.header)[0]
         _check_column(path, table, "path_column", path_column)
         inside, at = _inside(path.parent), table.header.index(path_column)
-        names = list(_each_row(path, table, lambda row: inside(row[at])))
-        if not names:
+        is_empty = True
+        for name in _each_row(path, table, lambda row: inside(row[at])):
+            is_empty = False
+            yield name
+        if is_empty:
             raise DatasetError(f"{path} lists no images")
-        return names
 
 
 def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
@@ -297,7 +304,7 @@ def _inside(folder: Path) -> Callable[[str], str]:
     tops = tuple(dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))))
 
     def inside(name: str) -> str:
-        if len(name) > _LONGEST_NAME:
+        if len(name) > LONGEST_NAME:
             raise _RowError(
                 f"the path has {len(name):,} characters, but no file has such a long path; check that the column "
                 "contains paths"

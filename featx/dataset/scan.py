@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from featx.dataset.layout import describe, first_few, label_remarks, read_layout, shortened
 from featx.dataset.manifest import SUFFIXES as MANIFEST_SUFFIXES
-from featx.dataset.manifest import drop_repeats, read_manifest, read_paths
+from featx.dataset.manifest import drop_repeats, read_manifest, read_paths, stream_paths
 from featx.dataset.spelling import Spellings
 from featx.errors import DatasetError
 from featx.images import looks_like_image
@@ -173,12 +173,52 @@ def scan_unlabelled(
     return _dataset(folder, source, dataset_id(folder, "unlabelled"), description, samples, content)
 
 
+def stream_folder(
+    folder: Path, size: int, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
+) -> Iterator[Dataset]:
+    """Yield the images of a folder in blocks, which together are the result of :func:`scan_unlabelled`.
+
+    Parameters
+    ----------
+    folder : path
+    size : int
+        Number of images of a block; a block may have up to 4,095 more.
+    memo, progress
+        As for :func:`featx.dataset.scan`.
+
+    Raises
+    ------
+    DatasetError
+        If the path is not a folder, or the folder contains no images; raised after all files are listed.
+    """
+    source = source_at(folder)
+    if source is None:
+        raise DatasetError(f"{folder} is not a folder")
+    held: Dataset | None = None
+    is_usable = False
+    for content in _contents(source, size, memo or {}, progress):
+        is_usable = is_usable or not content.images.reasons.where(bool).all()
+        if held is not None and not len(content.images):  # files at the end that are not images
+            ignored = Entries.join([held.ignored, content.ignored])
+            held = replace(held, ignored=ignored, own_folders=(*held.own_folders, *content.own_folders))
+            continue
+        if held is not None:
+            yield held
+        elif not is_usable:
+            last = content
+        samples = Samples.unlabelled(content.images.names)
+        held = _dataset(folder, source, dataset_id(folder, "unlabelled"), "", samples, content)
+    if not is_usable or held is None:
+        raise DatasetError(_no_images(source.name, last))
+    yield held
+
+
 def scan_files(files: Sequence[Path]) -> Dataset:
     """Return a data set of single files, in the given order; every file is treated as an image."""
     images = [image_at(file) for file in files]
     samples = Samples.of(image.sample for image in images)
     stamps = np.array([image.source.stat(image.sample.sample_id) for image in images], np.int64).reshape(-1, 4)
-    found = _image_files(samples, Categorical.of(image.source for image in images), stamps)
+    found = image_files(samples, Categorical.of(image.source for image in images), stamps)
     return Dataset("files", Path(), "", f"{len(images):,} files", found, Entries.of([]))
 
 
@@ -198,9 +238,31 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     remarks: list[str] = []
     names, stamps = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
     samples = Samples.unlabelled(Texts.of(names))
-    images = _image_files(samples, Categorical.constant(source_beside(path), len(names)), stamps)
+    images = image_files(samples, Categorical.constant(source_beside(path), len(names)), stamps)
     description = f"{len(images):,} files"
     return Dataset(path.name, path.parent, "", description, images, Entries.of([]), remarks=tuple(remarks))
+
+
+def stream_list(path: Path, size: int, path_column: str = "path") -> Iterator[Dataset]:
+    """Yield the images of a manifest in blocks of ``size`` rows, in the order of the rows; labels are ignored.
+
+    All rows are checked before the first block is yielded.
+
+    Raises
+    ------
+    DatasetError
+        If the list cannot be used, or none of the files in the first block exists.
+    """
+    remarks: list[str] = []
+    rows = stream_paths(path, path_column, remarks.append)
+    names = list(itertools.islice(rows, size))
+    has_more = sum(1 for _ in rows) > 0
+    yield _listed(path, names, remarks, must_exist=True)
+    if has_more:
+        rows = stream_paths(path, path_column)
+        next(itertools.islice(rows, len(names) - 1, None), None)  # without the rows of the first block
+        while names := list(itertools.islice(rows, size)):
+            yield _listed(path, names, [], must_exist=False)
 
 
 def stop_if_packed(path: Path) -> None:
@@ -242,6 +304,24 @@ class _Content:
         if content.images.reasons.where(bool).all():
             raise DatasetError(_no_images(source.name, content))
         return content
+
+
+def _contents(source: Source, size: int, memo: Mapping[str, FileState], progress: Progress) -> Iterator[_Content]:
+    """Yield the entries of a source in blocks; the last block may have no images."""
+    own_folders: list[OwnFolder] = []
+    entries = source.entries(own_folders.append)
+    images, ignored, n_images, n = EntryList(), EntryList(), 0, 0
+    while block := list(itertools.islice(entries, min(BLOCK, size))):
+        are_images = [_is_image(source, entry, memo) for entry in block]
+        images.extend(list(itertools.compress(block, are_images)))
+        ignored.extend([entry for entry, one in zip(block, are_images, strict=True) if not one])
+        n, n_images = n + len(block), n_images + sum(are_images)
+        progress(n)
+        if n_images >= size:
+            yield _Content(images.entries(), ignored.entries(), tuple(own_folders))
+            images, ignored, n_images = EntryList(), EntryList(), 0
+            own_folders.clear()
+    yield _Content(images.entries(), ignored.entries(), tuple(own_folders))
 
 
 def _spread(column: Categorical[T], chosen: NDArray[np.bool_]) -> Categorical[T]:
@@ -334,12 +414,19 @@ def _scan_manifest(data: Path, path_column: str, label_column: str, progress: Pr
     samples = Samples.of(listed)
     description = describe(samples.labels, samples.splits, f"by {data.name}")
     remarks += label_remarks(samples.labels, samples.splits, "labels")
-    images = _image_files(samples, Categorical.constant(source_beside(data), len(samples)), stamps)
+    images = image_files(samples, Categorical.constant(source_beside(data), len(samples)), stamps)
     name = data.stem or "data"
     return Dataset(name, data.parent, dataset_id(data), description, images, Entries.of([]), remarks=tuple(remarks))
 
 
-def _image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[np.int64]) -> ImageFiles:
+def _listed(path: Path, names: Sequence[str], remarks: list[str], must_exist: bool) -> Dataset:
+    located, stamps = _locate_listed(path, names, remarks, must_exist=must_exist)
+    samples = Samples.unlabelled(Texts.of(located))
+    images = image_files(samples, Categorical.constant(source_beside(path), len(located)), stamps)
+    return Dataset(path.name, path.parent, "", "", images, Entries.of([]), remarks=tuple(remarks))
+
+
+def image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[np.int64]) -> ImageFiles:
     """Return image files for listed names; a file that must be exported first gets a reason to be skipped.
 
     Several formats that must be exported use TIFF; only their thumbnail would be read.
@@ -356,14 +443,19 @@ def _image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray
 
 
 def _locate_listed(
-    data: Path, names: Sequence[str], remarks: list[str], progress: Progress = _do_nothing
+    data: Path,
+    names: Sequence[str],
+    remarks: list[str],
+    progress: Progress = _do_nothing,
+    *,
+    must_exist: bool = True,
 ) -> tuple[list[str], NDArray[np.int64]]:
     """Return the name and the stamp of the file for each listed name; add remarks about names that differ.
 
     Raises
     ------
     DatasetError
-        If none of the files exists.
+        If none of the files exists and ``must_exist`` is true.
     """
     source = source_beside(data)
     located, stamps = list(names), np.empty((len(names), 4), np.int64)
@@ -379,7 +471,7 @@ def _locate_listed(
         stamps[at] = stamp
         if at % BLOCK == 0:
             progress(at)
-    if (stamps[:, 0] < 0).all():
+    if must_exist and (stamps[:, 0] < 0).all():
         raise DatasetError(
             f"{_none_of(len(names))} {data} exists; the first is {shortened(source.address(names[0]))}. "
             f"Paths are relative to the folder of the manifest{_elsewhere(source, names[0])}"

@@ -2,6 +2,16 @@
 
 from featx.extraction.darkness import TooDarkError, stop_if_too_dark
 from featx.extraction.extracting import compute_table, extract, extract_checked
-from featx.extraction.featurizing import featurize
+from featx.extraction.featurizing import BlockFeatures, Featurizer, ImageBlock, featurize
 
-__all__ = ["TooDarkError", "compute_table", "extract", "extract_checked", "featurize", "stop_if_too_dark"]
+__all__ = [
+    "BlockFeatures",
+    "Featurizer",
+    "ImageBlock",
+    "TooDarkError",
+    "compute_table",
+    "extract",
+    "extract_checked",
+    "featurize",
+    "stop_if_too_dark",
+]

@@ -1,10 +1,17 @@
 """Look up the cached features of a data set; no features are computed."""
 
 from featx.lookup.listing import list_images
-from featx.lookup.memo import Progress, as_hashes, reading_key
+from featx.lookup.memo import PassResult, Progress, as_hashes, look_up, reading_key
 from featx.lookup.retrieval import fit_call, latest, note_latest, recall_store, recall_table
 from featx.lookup.shards import images_of_shard, note_shard, read_shard, stop_if_empty
-from featx.lookup.snapshot import check_strict, notice_own_folders, remember_states, report_remarks, why_none_usable
+from featx.lookup.snapshot import (
+    check_strict,
+    describe_unusable,
+    notice_own_folders,
+    remember_states,
+    report_remarks,
+    skipped_error,
+)
 from featx.lookup.table import dataset_table, join_passes, table_of
 from featx.lookup.views import (
     StoredViews,
@@ -16,11 +23,13 @@ from featx.lookup.views import (
 )
 
 __all__ = [
+    "PassResult",
     "Progress",
     "StoredViews",
     "as_hashes",
     "check_strict",
     "dataset_table",
+    "describe_unusable",
     "describe_views",
     "fit_call",
     "images_of_shard",
@@ -28,6 +37,7 @@ __all__ = [
     "lacking_views",
     "latest",
     "list_images",
+    "look_up",
     "note_latest",
     "note_shard",
     "notice_own_folders",
@@ -38,9 +48,9 @@ __all__ = [
     "remember_states",
     "report_remarks",
     "stop_if_empty",
+    "skipped_error",
     "table_of",
     "unique_training_images",
     "views_policy",
     "views_store",
-    "why_none_usable",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,31 +90,41 @@ def stop_if_none_usable(table: FeatureTable, where: str) -> None:
     Raises
     ------
     ImageError
-        If no image could be used; :func:`why_none_usable` returns the message.
+        If no image could be used; the message states the most frequent reason.
     """
-    why = why_none_usable(table, where)
+    why = _why_none_usable(table, where)
     if why:
         raise ImageError(why)
 
 
-def why_none_usable(table: FeatureTable, where: str) -> str:
-    """Return a message with the most frequent reason why images could not be used; empty if an image could be used.
-
-    Parameters
-    ----------
-    table : FeatureTable
-    where : str
-        Origin of the images, for the message, such as ``"of flowers"``.
-    """
+def _why_none_usable(table: FeatureTable, where: str) -> str:
     skipped = table.extraction.skipped
     if len(table) or not skipped:
         return ""
-    reason, n = Counter(image.reason for image in skipped).most_common(1)[0]
-    first = next(image.path for image in skipped if image.reason == reason)
-    if len(skipped) == 1:
-        return f"the only image {where} cannot be used: {first}: {reason}"
-    which = "all of them, such as" if n == len(skipped) else f"{n:,} of them, such as" if n > 1 else "the first is"
-    return f"none of the {len(skipped):,} images {where} can be used; {which} {first}: {reason}"
+    first: dict[str, str] = {}
+    for image in skipped:
+        first.setdefault(image.reason, image.path)
+    return describe_unusable(Counter(image.reason for image in skipped), first, where)
+
+
+def describe_unusable(reasons: Counter[str], first: Mapping[str, str], where: str) -> str:
+    """Return a message with the most frequent reason why images could not be used.
+
+    Parameters
+    ----------
+    reasons : Counter
+        Number of images by reason.
+    first : mapping of str to str
+        Path of the first image by reason.
+    where : str
+        Origin of the images, for the message, such as ``"of flowers"``.
+    """
+    n_skipped = reasons.total()
+    reason, n = reasons.most_common(1)[0]
+    if n_skipped == 1:
+        return f"the only image {where} cannot be used: {first[reason]}: {reason}"
+    which = "all of them, such as" if n == n_skipped else f"{n:,} of them, such as" if n > 1 else "the first is"
+    return f"none of the {n_skipped:,} images {where} can be used; {which} {first[reason]}: {reason}"
 
 
 def check_strict(table: FeatureTable, strict: bool) -> None:
@@ -127,7 +137,10 @@ def check_strict(table: FeatureTable, strict: bool) -> None:
     """
     skipped = table.extraction.skipped
     if strict and skipped:
-        first = f"{skipped[0].path}: {skipped[0].reason}"
-        n = len(skipped)
-        what = "1 image cannot be used:" if n == 1 else f"{n:,} images cannot be used; the first is"
-        raise ImageError(f"`strict=True`: {what} {first}")
+        raise skipped_error(len(skipped), f"{skipped[0].path}: {skipped[0].reason}")
+
+
+def skipped_error(n: int, first: str) -> ImageError:
+    """Return the error for ``strict=True`` and ``n`` skipped images; ``first`` is the first one with its reason."""
+    what = "1 image cannot be used:" if n == 1 else f"{n:,} images cannot be used; the first is"
+    return ImageError(f"`strict=True`: {what} {first}")

@@ -12,7 +12,8 @@ from featx.output.files import (
     reason_of,
     utf8_text,
 )
-from featx.output.folders import copy_file, link_file, make_folder, write_new
+from featx.output.folders import copy_file, link_file, make_folder, replace_file, write_new
+from featx.output.locks import locked_output
 from featx.output.marks import GENERATOR, mark_png
 from featx.output.pages import render_page, shown_text
 
@@ -28,11 +29,13 @@ __all__ = [
     "escape_formula",
     "import_pyarrow",
     "link_file",
+    "locked_output",
     "make_folder",
     "mark_png",
     "model_file_name",
     "reason_of",
     "render_page",
+    "replace_file",
     "shown_text",
     "utf8_text",
     "write_new",

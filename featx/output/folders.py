@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +48,19 @@ def write_new(path: Path, content: bytes) -> None:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {reason_of(error)}; make room or choose another folder") from None
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Call a function that writes a temporary file, and rename this file to ``path`` in one step.
+
+    Only for files in a folder, or next to a file, that featx made; a file at ``path`` is replaced.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written. ``path`` is then unchanged.
+    """
+    write_atomically(path, write)
 
 
 def copy_file(source: BinaryIO, target: Path, replaces: FileIdentity | None) -> None:

@@ -34,6 +34,9 @@ from featx.spec import FeatureSpec
 from featx.store import FeatureStore, Rows, StoredFeatures, StoreWriter, keys_of, note_use
 from featx.table import FileStates, Memo, find_rows
 
+STAGE = "extracting features"
+"""Stage that is reported while features are computed."""
+
 _WIDE = 100_000
 _ROUNDING = 0.02
 """Maximum rounding error of a sum of probabilities in bfloat16."""
@@ -76,7 +79,7 @@ def fill(
         with runtime.stage("reading the cache"):
             stored = store.snapshot()
             memo = memo_for_spec(memo, store.spec)
-        progress = Progress("extracting features", runtime, len(images))
+        progress = Progress(STAGE, runtime, len(images))
         recalled = recall(images, memo, stored)
         report_renumbered(recalled, runtime)
         todo = recalled.images_to_read(images)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from featx.arguments import checked
-from featx.errors import ClassifierError, FeatxError, OutputError, StoreError, as_usage
+from featx.errors import ClassifierError, FeatxError, OptionError, OutputError, StoreError, as_usage
 from featx.files import temporary_folder
-from featx.galleries import Gallery, Status, Tile
-from featx.lookup import why_none_usable
+from featx.galleries import Gallery
 from featx.model import Classifier
 from featx.options import PredictOptions, check_ranges
 from featx.output import OutputFile, reason_of
+from featx.prediction.job import Job
+from featx.prediction.parts import PartsFolder, is_folder_of_parts
+from featx.prediction.record import TableRecord
+from featx.prediction.rows import RowMaker
 from featx.prediction.sorting import Sorter
-from featx.prediction.writing import WRITERS, Row, Values, open_table
+from featx.prediction.table_file import TableFile
+from featx.prediction.writing import WRITERS, Values
 from featx.runtime import Runtime
-from featx.table import FeatureTable, OwnFolder
-
-_COLUMNS = ("path", "label", "confidence", "status", "seen", "reason")
+from featx.table import OwnFolder
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class PredictionSummary:
     columns : tuple of str
         Columns of the table.
     n_images : int
-        Number of predicted, rejected and skipped images together.
+        Number of predicted, rejected and skipped images together, whether their rows are new or kept.
+    n_new : int
+        Number of images whose rows this run made.
+    n_kept : int
+        Number of images whose rows were kept: those of a stopped run that this run continued or, with ``only_new``,
+        those that the table had already.
     n_predicted, n_rejected, n_skipped : int
         Number of predicted, of rejected, and of skipped images.
     n_seen : int
@@ -47,6 +54,8 @@ class PredictionSummary:
         Number format of the computation of the features.
     output : path or None
         Path of the table; None if no table was written.
+    n_parts : int or None
+        Number of files of a folder of Parquet parts; None for other outputs.
     gallery : path or None
         Path of the gallery; None if no gallery was written.
     n_in_gallery : int
@@ -73,6 +82,8 @@ class PredictionSummary:
     model: str
     columns: tuple[str, ...]
     n_images: int
+    n_new: int
+    n_kept: int
     n_predicted: int
     n_rejected: int
     n_skipped: int
@@ -80,6 +91,7 @@ class PredictionSummary:
     n_ignored: int
     precision: str
     output: Path | None
+    n_parts: int | None
     gallery: Path | None
     n_in_gallery: int
     rows: tuple[Values, ...] = field(repr=False)
@@ -93,6 +105,8 @@ class PredictionSummary:
         return {
             "model": self.model,
             "n_images": self.n_images,
+            "n_new": self.n_new,
+            "n_kept": self.n_kept,
             "n_predicted": self.n_predicted,
             "n_rejected": self.n_rejected,
             "reject_rate": self.reject_rate,
@@ -102,10 +116,11 @@ class PredictionSummary:
             "own_folders": [folder.to_dict() for folder in self.own_folders],
             "precision": self.precision,
             "output": None if self.output is None else str(self.output),
+            "n_parts": self.n_parts,
             "gallery": None if self.gallery is None else str(self.gallery),
             "n_in_gallery": self.n_in_gallery,
             "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.n_images / self.seconds, 1) if self.seconds > 0 else None,
+            "images_per_second": round(self.n_new / self.seconds, 1) if self.seconds > 0 else None,
         } | ({} if self.output else {"rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows]})
 
 
@@ -141,9 +156,11 @@ def load(path: str | Path, *, trusted: Collection[str] = ()) -> Classifier:
 @checked()
 def predict(
     model: Classifier | str | Path,
-    paths: Sequence[str | Path] | str | Path,
+    paths: Sequence[str | Path] | str | Path = (),
     output: str | Path | None = None,
     *,
+    files_from: str | Path | None = None,
+    only_new: bool = False,
     top_k: int = 1,
     sort_into: str | Path | None = None,
     link: bool = False,
@@ -167,7 +184,15 @@ def predict(
         Images, folders of images, and lists of images (``.csv``, ``.txt`` or ``.parquet`` files with a column of
         paths).
     output : path, optional
-        Table to write: ``.csv``, ``.jsonl``, ``.ndjson`` or ``.parquet``. If not given, the rows are returned.
+        Table to write: ``.csv``, ``.jsonl``, ``.ndjson`` or ``.parquet``; or, without such an ending, a folder of
+        Parquet files, which is complete only when it contains the file ``_SUCCESS``, and which a stopped run continues.
+        If not given, the rows are returned.
+    files_from : path, optional
+        List of further images, one path a line, or ``-`` for the standard input. The paths are relative to the folder
+        of the list, or to the working folder.
+    only_new : bool
+        Predict only images that the table lacks, and append their rows; a row is replaced if the content of its file
+        has changed. The table must have been started with ``only_new``, or be a folder of Parquet files.
     top_k : int
         Number of classes that are listed for each image, the most probable first, with their probabilities.
     sort_into : path, optional
@@ -218,70 +243,121 @@ def predict(
     30
     """
     check_ranges(locals(), PredictOptions)
-    if link and sort_into is None:
-        raise as_usage(OutputError("`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out `link`"))
+    _check_combination(output, only_new, sort_into, gallery, link)
     runtime = runtime or Runtime()
     started = time.monotonic()
     name = str(model) if isinstance(model, str | Path) else model.title
     given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not given and files_from is None:
+        raise as_usage(OptionError("no images are given; give paths, or a list of paths with `files_from`"))
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [Path(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
+    _check_options(classifier, top_k, reject_rate)
+    read = [path for path in (*given, model, weights, files_from) if isinstance(path, str | Path)]
+    maker = RowMaker(classifier, top_k, reject_rate, has_hashes=only_new or is_folder_of_parts(output))
+    with ExitStack() as stack:
+        target = _opened(stack, output, read, runtime, only_new=only_new, overwrite=overwrite, keeps=not no_cache)
+        sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
+        sorter = None
+        if sort_into is not None:
+            sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
+        if no_cache:
+            stack.enter_context(_explain_errors_of_temporary_cache())
+            runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
+        featurizer = classifier.featurizer(weights=weights, exact=exact, runtime=runtime)
+        inputs = [str(path) for path in (*given, files_from) if path is not None]
+        record = TableRecord.of(classifier, name, featurizer.spec, maker.columns, (top_k, reject_rate), inputs)
+        job = Job(classifier, featurizer, maker, record, strict=strict, discards=no_cache)
+        has_rows = only_new and isinstance(target, PartsFolder | TableFile) and target.is_complete
+        folders = [Path(path) for path in given]
+        blocks = featurizer.blocks(folders, files_from, path_column, may_be_empty=has_rows and not overwrite)
+        rows: list[Values] = []
+        if isinstance(target, PartsFolder):
+            job.write_parts(blocks, target, only_new=only_new, overwrite=overwrite)
+        elif isinstance(target, TableFile):
+            job.extend_file(blocks, target)
+        else:
+            rows = job.write_rows(blocks, target, sheet, sorter)
+        tally = job.tally
+        n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
+        return PredictionSummary(
+            model=name,
+            columns=maker.columns,
+            n_images=tally.counts.n_images,
+            n_new=tally.counts.n_images - tally.n_kept,
+            n_kept=tally.n_kept,
+            n_predicted=tally.counts.n_predicted,
+            n_rejected=tally.counts.n_rejected,
+            n_skipped=tally.counts.n_skipped,
+            n_seen=tally.counts.n_seen,
+            n_ignored=tally.n_ignored,
+            precision=featurizer.spec.precision,
+            output=None if target is None else target.path,
+            n_parts=len(target.numbers) if isinstance(target, PartsFolder) else None,
+            gallery=None if gallery is None else Path(gallery),
+            n_in_gallery=n_in_gallery,
+            rows=tuple(rows),
+            seconds=time.monotonic() - started,
+            own_folders=tuple(tally.own_folders),
+            fault=tally.fault,
+            reject_rate=reject_rate,
+        )
+
+
+def _check_options(classifier: Classifier, top_k: int, reject_rate: float | None) -> None:
     n_classes = len(classifier.classes_)
     if top_k > n_classes:
         raise as_usage(
             OutputError(f"`top_k={top_k}`: the model has {n_classes} classes; expected a number from 1 to {n_classes}")
         )
-    read = [path for path in (*given, model, weights) if isinstance(path, str | Path)]
-    target = None if output is None else OutputFile(output, WRITERS, overwrite, inputs=read, keeps=not no_cache)
     if reject_rate is not None:
         classifier.check_reject_rate(reject_rate)
-    sheet = None if gallery is None else Gallery(Path(gallery), given, overwrite)
-    sorter = None
-    if sort_into is not None:
-        sorter = Sorter(Path(sort_into), classifier.classes_, given, link, overwrite)
-    with ExitStack() as stack:
-        if no_cache:
-            stack.enter_context(_explain_errors_of_temporary_cache())
-            runtime = replace(runtime, cache=stack.enter_context(temporary_folder()))
-        table = classifier.features_of(
-            given, weights=weights, exact=exact, strict=strict, path_column=path_column, runtime=runtime
+
+
+def _opened(
+    stack: ExitStack,
+    output: str | Path | None,
+    read: Sequence[str | Path],
+    runtime: Runtime,
+    *,
+    only_new: bool,
+    overwrite: bool,
+    keeps: bool,
+) -> OutputFile | PartsFolder | TableFile | None:
+    """Check the table, and lock it if later runs may extend it."""
+    if output is None:
+        return None
+    if is_folder_of_parts(output):
+        folder = PartsFolder(Path(output))
+        stack.enter_context(folder.locked(runtime.notice))
+        return folder
+    if only_new:
+        return stack.enter_context(TableFile.opened(Path(output), overwrite, read, keeps, runtime.notice))
+    return OutputFile(output, WRITERS, overwrite, inputs=read, keeps=keeps)
+
+
+def _check_combination(
+    output: str | Path | None,
+    only_new: bool,
+    sort_into: str | Path | None,
+    gallery: str | Path | None,
+    link: bool,
+) -> None:
+    """Check that the outputs can be combined."""
+    if link and sort_into is None:
+        raise as_usage(OutputError("`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out `link`"))
+    if only_new and output is None:
+        raise as_usage(OutputError("`only_new` requires `output`, the table that is extended; add `output=FILE`"))
+    further = "sort_into" if sort_into is not None else "gallery" if gallery is not None else ""
+    if further and (only_new or is_folder_of_parts(output)):
+        why = "`only_new`" if only_new else f"a folder of Parquet files (`output={output}`)"
+        raise as_usage(
+            OutputError(
+                f"`{further}` cannot be combined with {why}, because rows that are kept would be missing in it; leave "
+                f"out `{further}`, or write it in a run of its own"
+            )
         )
-        classifier.check(table)
-        if sheet is not None:
-            sheet.refuse_inputs(Path(sample.sample_id) for sample in table.samples)
-        if sorter is not None:
-            sorter.begin(sample.sample_id for sample in table.samples)
-        columns = _columns(classifier.classes_, top_k)
-        rows: list[Values] = []
-        n_images = len(table) + len(table.extraction.skipped)
-        with runtime.stage("predicting" if sorter is None else "sorting the images into folders") as advance:
-            chunks = _chunks(classifier, table, top_k, reject_rate)
-            counter = _RowCounter(chunks, sorter, sheet, n_images, advance)
-            if target is None:
-                rows = [row.values for chunk in counter for row in chunk]
-            else:
-                _write(target, columns, counter)
-        n_in_gallery = 0 if sheet is None else sheet.write(name, classifier.classes_, classifier.spec, runtime)
-    return PredictionSummary(
-        model=name,
-        columns=columns,
-        n_images=n_images,
-        n_predicted=len(table) - counter.n_rejected,
-        n_rejected=counter.n_rejected,
-        n_skipped=len(table.extraction.skipped),
-        n_seen=counter.n_seen,
-        n_ignored=table.extraction.n_ignored,
-        precision=table.spec.precision,
-        output=None if target is None else target.path,
-        gallery=None if gallery is None else Path(gallery),
-        n_in_gallery=n_in_gallery,
-        rows=tuple(rows),
-        seconds=time.monotonic() - started,
-        own_folders=table.extraction.own_folders,
-        fault=why_none_usable(table, "given"),
-        reject_rate=reject_rate,
-    )
 
 
 @contextmanager
@@ -305,102 +381,3 @@ def _stop_if_swapped(model: Path, given: Sequence[Path]) -> None:
         raise ClassifierError(
             f"{model} is not a model file, but {models[0]} is; give the model first: featx predict {models[0]} {model}"
         )
-
-
-def _columns(classes: Sequence[str], top_k: int) -> tuple[str, ...]:
-    further = [column for k in range(2, top_k + 1) for column in (f"label_{k}", f"confidence_{k}")]
-    return (*_COLUMNS, *(f"p_{name}" for name in classes), *further)
-
-
-def _write(target: OutputFile, columns: Sequence[str], chunks: Iterator[list[Row]]) -> None:
-    def write(temporary: Path) -> None:
-        writer = open_table(temporary, target.suffix, columns)
-        try:
-            for rows in chunks:
-                writer.write([row.values for row in rows])
-        finally:
-            writer.close()
-
-    target.write(write)
-
-
-class _RowCounter(Iterator[list[Row]]):
-    """Iterate over chunks of rows; count the rows, sort the images into folders and add the images to the gallery."""
-
-    def __init__(
-        self,
-        chunks: Iterator[list[Row]],
-        sorter: Sorter | None,
-        sheet: Gallery | None,
-        n_images: int,
-        advance: Callable[[int, int], None],
-    ) -> None:
-        self._chunks = chunks
-        self._n_images = n_images
-        self._advance = advance
-        self._n_done = 0
-        self._sorter = sorter
-        self._sheet = sheet
-        self.n_seen = 0
-        self.n_rejected = 0
-
-    def __next__(self) -> list[Row]:
-        rows = next(self._chunks)
-        if self._sheet is not None:
-            self._sheet.add([Tile(*row[:-1]) for row in rows])
-        for row in rows:
-            self.n_seen += bool(row.seen)
-            self.n_rejected += row.status == "rejected"
-            if self._sorter is not None and row.status == "ok":
-                self._sorter.place(Path(row.path), row.label)
-                self._advance(self._n_done, self._n_images)
-            self._n_done += 1
-        self._advance(
-            self._n_done - 1, self._n_images
-        )  # the caller writes these rows before it requests the next chunk
-        return rows
-
-
-def _chunks(classifier: Classifier, table: FeatureTable, top_k: int, reject_rate: float | None) -> Iterator[list[Row]]:
-    """Yield the rows of a table in chunks, including skipped images, in the order of the inputs."""
-    empty = (None,) * (len(classifier.classes_) + 2 * (top_k - 1))
-    skipped = [
-        (image.position, Row(image.path, "", None, "skipped", None, image.reason, empty))
-        for image in table.extraction.skipped
-    ]
-    skipped.reverse()
-    position = 0
-    for start, X in table.chunks():
-        rows: list[Row] = []
-        for row in _rows(classifier, table, start, X, top_k, reject_rate):
-            while skipped and skipped[-1][0] == position:
-                rows.append(skipped.pop()[1])
-                position += 1
-            rows.append(row)
-            position += 1
-        yield rows
-    if skipped:
-        yield [row for _, row in reversed(skipped)]
-
-
-def _rows(
-    classifier: Classifier, table: FeatureTable, start: int, X: Any, top_k: int, reject_rate: float | None
-) -> Iterator[Row]:
-    probabilities = classifier.probabilities(X)
-    order = classifier.targets.ranked(probabilities, top_k)
-    seen = classifier.seen(table.content_hashes[start : start + len(X)]).tolist()
-    rejected = [False] * len(X)
-    if reject_rate is not None:
-        rejected = classifier.rejected(X, probabilities, reject_rate).tolist()
-    samples = table.samples[start : start + len(X)]
-    columns = zip(samples, probabilities.tolist(), order.tolist(), seen, rejected, strict=True)
-    for sample, p, best, known, out in columns:
-        further = [value for k in best[1:] for value in (classifier.classes_[k], p[k])]
-        status: Status = "rejected" if out else "ok"
-        label = "" if out else classifier.classes_[best[0]]
-        reason = (
-            f"not similar to the training images; the most probable class is {classifier.classes_[best[0]]}"
-            if out
-            else ""
-        )
-        yield Row(sample.sample_id, label, p[best[0]], status, known, reason, (*p, *further))

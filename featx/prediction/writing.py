@@ -11,6 +11,11 @@ from typing import Any, NamedTuple, Protocol
 from featx.galleries import Status
 from featx.output import csv_path, escape_formula, import_pyarrow, utf8_text
 
+CONTENT_HASH = "content_hash"
+"""Last column of a table that later runs extend: the SHA-256 of the file of each image."""
+
+_ROW_GROUP = 1 << 16
+
 Values = tuple[Any, ...]
 """Values of one row of the table, in the order of the columns."""
 
@@ -88,27 +93,50 @@ class _JsonLinesWriter:
         self._stream.close()
 
 
-class _ParquetWriter:
+class ParquetWriter:
+    """Write rows to a Parquet file, in row groups of at least 65,536 rows.
+
+    Parameters
+    ----------
+    path : path
+    columns : sequence of str
+    """
+
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         pa, parquet = import_pyarrow()
-        texts = {"path", "label", "status", "reason"}
+        texts = {"path", "label", "status", "reason", CONTENT_HASH}
         types = {"seen": pa.bool_(), **dict.fromkeys(texts, pa.string())}
         fields = [
             (name, types.get(name, pa.string() if name.startswith("label_") else pa.float64())) for name in columns
         ]
         self._pa, self._schema = pa, pa.schema(fields, {"featx.table": "predictions"})
         self._writer = parquet.ParquetWriter(path, self._schema)
+        self._held: list[Any] = []
+
+    def note(self, key: str, text: str) -> None:
+        """Add an entry to the metadata of the file."""
+        self._writer.add_key_value_metadata({key: text})
 
     def write(self, rows: Sequence[Values]) -> None:
+        """Append rows to the file."""
         columns = [
             [utf8_text(value) if isinstance(value, str) else value for value in column]
             for column in zip(*rows, strict=True)
         ]
         arrays = [self._pa.array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
-        self._writer.write_table(self._pa.table(arrays, schema=self._schema))
+        self._held.append(self._pa.table(arrays, schema=self._schema))
+        if sum(map(len, self._held)) >= _ROW_GROUP:
+            self._write_held()
 
     def close(self) -> None:
+        """Complete and close the file."""
+        self._write_held()
         self._writer.close()
+
+    def _write_held(self) -> None:
+        if self._held:
+            self._writer.write_table(self._pa.concat_tables(self._held).combine_chunks())
+            self._held.clear()
 
 
 def _csv_value(value: Any) -> Any:
@@ -123,6 +151,6 @@ WRITERS: dict[str, Callable[[Path, Sequence[str]], TableWriter]] = {
     ".csv": _CsvWriter,
     ".jsonl": _JsonLinesWriter,
     ".ndjson": _JsonLinesWriter,
-    ".parquet": _ParquetWriter,
+    ".parquet": ParquetWriter,
 }
 """Writer for each extension of the file name."""

@@ -235,6 +235,9 @@ def prediction_lines(prediction: Mapping[str, Any]) -> list[str]:
     rejected = f"{prediction['n_rejected']:,} rejected, " if may_reject else ""
     counts = f"{prediction['n_predicted']:,} predicted, {rejected}{prediction['n_skipped']:,} skipped{speed}"
     lines.append(line("images", counts))
+    if prediction["n_kept"]:
+        new = f"{prediction['n_new']:,} new" if prediction["n_new"] else "no new images"
+        lines.append(line("table has", f"{new}; {prediction['n_kept']:,} rows were kept"))
     lines += _ignored_lines(prediction)
     if prediction["n_seen"]:
         lines.append(

@@ -66,6 +66,15 @@ class Entries(Column[Entry]):
         collected.extend(list(entries))
         return collected.entries()
 
+    @classmethod
+    def join(cls, parts: Sequence[Entries]) -> Entries:
+        """Return the entries of several columns as one."""
+        return cls(
+            Texts.join([part.names for part in parts]),
+            np.concatenate([part.stamps for part in parts]),
+            Categorical.join([part.reasons for part in parts]),
+        )
+
     def __len__(self) -> int:
         return len(self.names)
 

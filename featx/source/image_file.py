@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.source.source import OpenFile, Source
-from featx.table import Categorical, Column, Sample, Samples, Stamp
+from featx.table import Categorical, Column, Sample, Samples, Stamp, Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,16 @@ class ImageFiles(Column[ImageFile]):
             Categorical.of(image.source for image in rows),
             np.array([image.stamp for image in rows], np.int64).reshape(-1, 4),
             Categorical.of(image.reason for image in rows),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[ImageFiles]) -> ImageFiles:
+        """Return the unlabelled images of several columns as one."""
+        return cls(
+            Samples.unlabelled(Texts.join([part.samples.sample_ids for part in parts])),
+            Categorical.join([part.sources for part in parts]),
+            np.concatenate([part.stamps for part in parts]),
+            Categorical.join([part.reasons for part in parts]),
         )
 
     def __len__(self) -> int:
