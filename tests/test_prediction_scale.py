@@ -235,6 +235,8 @@ def test_a_folder_of_parts(fake, model, new, tmp_path, small):
     hashes = [row.pop("content_hash") for row in rows]
     assert rows == whole
     assert hashes == [hashlib.sha256(Path(row["path"]).read_bytes()).hexdigest() for row in rows]
+    dataset = pytest.importorskip("pyarrow.dataset").dataset("scores")
+    assert [row["path"] for row in dataset.to_table().to_pylist()] == [row["path"] for row in whole]
     with pytest.raises(OutputError, match="scores exists and is complete; add `only_new=True` to append"):
         predict(model, new, "scores", runtime=fake.runtime)
     again = predict(model, [new / "x"], "scores", overwrite=True, top_k=2, runtime=fake.runtime)

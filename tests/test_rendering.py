@@ -458,7 +458,7 @@ def test_terminal_and_page_show_the_same_facts_and_neither_parses_the_text_of_th
 def test_prediction_lines_warn_about_training_images():
     values = {
         "n_images": 600, "n_predicted": 600, "n_rejected": 0, "n_skipped": 0, "n_seen": 412, "n_ignored": 0,
-        "own_folders": [],
+        "n_new": 600, "n_kept": 0, "own_folders": [],
         "output": "x.csv", "seconds": 1.0, "images_per_second": 600.0,
     }  # fmt: skip
     rejecting = prediction_lines(values | {"reject_rate": 0.05})
@@ -631,7 +631,7 @@ def test_predicted_labels_are_aligned_in_one_column():
         {"path": "b.png", "label": "Rose", "confidence": 0.25, "status": "ok", "seen": True, "reason": ""},
     ]
     counts = {"n_images": 2, "n_predicted": 2, "n_rejected": 0, "n_skipped": 0, "n_seen": 0, "n_ignored": 0}
-    more = {"own_folders": [], "seconds": 1.0, "images_per_second": 2.0, "rows": rows}
+    more = {"n_new": 2, "n_kept": 0, "own_folders": [], "seconds": 1.0, "images_per_second": 2.0, "rows": rows}
     assert prediction_lines(counts | more)[:2] == [
         "class Gänseblümchen 0.500  a.png",
         "class Rose          0.250  b.png  (training image)",
