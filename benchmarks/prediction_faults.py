@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = _Place(Path(folder))
         few = max(2, arguments.tries // 4)
-        for fault, counts in (
-            ("a folder of parts, kill -9 at a random time", _first(place, arguments.tries, rng, computes=False)),
-            ("the same while features are computed", _first(place, arguments.tries, rng, computes=True)),
-            *(
-                (f"only_new, {kind}, kill -9 at a random time", _extended(place, name, arguments.tries, rng))
-                for kind, name in (("CSV file", "t.csv"), ("Parquet file", "t.parquet"), ("folder of parts", "t"))
+        faults: dict[str, Callable[[], FaultCounts]] = {
+            "a folder of parts, kill -9 at a random time": lambda: _first(place, arguments.tries, rng, computes=False),
+            "only_new, CSV file, kill -9 at a random time": lambda: _extended(place, "t.csv", arguments.tries, rng),
+            "only_new, folder of parts, kill -9 at a random time": lambda: _extended(place, "t", arguments.tries, rng),
+            "only_new, CSV file, two runs at once": lambda: _at_once(place, "t.csv", few),
+            "only_new, folder of parts, two runs at once": lambda: _at_once(place, "t", few),
+            "only_new, Parquet file, kill -9 at a random time": lambda: _extended(
+                place, "t.parquet", arguments.tries, rng
             ),
-            ("only_new, CSV file, two runs at once", _at_once(place, "t.csv", few)),
-            ("only_new, folder of parts, two runs at once", _at_once(place, "t", few)),
-        ):
+            "a folder of parts, kill -9 while features are computed": lambda: _first(
+                place, arguments.tries, rng, computes=True
+            ),
+        }
+        for fault, do in faults.items():
+            counts = do()
             print_row(fault, counts.tries, counts.lost, counts.doubled, counts.wrong, counts.remark)
             results.append({"fault": fault, **vars(counts)})
     print_json(results)

@@ -1,7 +1,8 @@
 """Measure ``featx predict`` on many files: ``python -m benchmarks.predictions [--sizes 1000000] [--folder DIR]``.
 
 Make hard links of ``--contents`` different small JPEG files, in folders of 1,000 files, and a model of
-efficientnet-lite0 with images of 32 pixels. Run these predictions as processes, each of which begins with the cache of the run before:
+efficientnet-lite0 with images of 32 pixels. Run these predictions as processes, each of which begins with the cache of
+the run before:
 
 - ``list``: the paths come from a list on the standard input; no row is known, features are computed once per content
 - ``no new image``: ``--only-new`` of the folder, whose states are not in the cache: all files are read
