@@ -12,6 +12,20 @@ MIN_MEAN_COSINE = 0.995
 """Minimum mean cosine over the probe images if the feature arrays were computed in different precisions."""
 
 
+def reproduces(stored: NDArray[np.float32], computed: NDArray[np.float32]) -> tuple[bool, float]:
+    """Return whether features of the probe images are those that are stored, and their smallest cosine.
+
+    Parameters
+    ----------
+    stored, computed : ndarray of shape (n, n_features), float32
+        Features of the same images in the same precision.
+    """
+    if np.array_equal(stored, computed):
+        return True, 1.0
+    cosine = float(cosines(stored, computed).min())
+    return cosine >= MIN_COSINE, cosine
+
+
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the cosine between corresponding rows of two arrays.
 

@@ -4,7 +4,7 @@
 
     FeatxError
     +-- ArgumentError           (TypeError)          an unknown, missing or wrongly typed argument
-    +-- OptionError             (ValueError)         an option out of its range
+    +-- OptionError             (ValueError)         an option with a value that is not allowed
     +-- DatasetError            (ValueError)         a data set that cannot be read
     |   +-- DatasetNotFoundError  (FileNotFoundError)  no such file or folder
     |   +-- AmbiguousLayoutError                       a layout with several interpretations
@@ -16,6 +16,7 @@
     |   +-- WeightsError          (OSError)            missing, damaged or wrong weights
     +-- EngineError             (RuntimeError)       a backbone that cannot be executed as requested
     |   +-- ConversionError                            a backbone that cannot be converted to OpenVINO
+    +-- ClusterError            (RuntimeError)       a Dask cluster that cannot be used
     +-- StoreError              (OSError)            a cache file cannot be read or written
     |   +-- DamagedStoreError                          a cache file whose content has changed
     |   +-- NewerFormatError                           a cache file of a later version of featx
@@ -71,7 +72,7 @@ class ArgumentError(FeatxError, TypeError):
 
 
 class OptionError(FeatxError, ValueError):
-    """A number is out of the range of its option."""
+    """A number is out of the range of its option, or a text does not have the form of its option."""
 
     is_usage = True
 
@@ -120,6 +121,10 @@ class EngineError(FeatxError, RuntimeError):
 
 class ConversionError(EngineError):
     """A network cannot be converted to OpenVINO."""
+
+
+class ClusterError(FeatxError, RuntimeError):
+    """A Dask cluster cannot be reached, or has no worker that can compute the features."""
 
 
 class StoreError(FeatxError, OSError):

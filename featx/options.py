@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Real
@@ -16,6 +17,8 @@ DEFAULT_HEAD = "logreg"
 
 MOST_VIEWS = 65_535
 """Maximum number of views: the key of a stored row has 16 bits for the number of the view."""
+
+_CLUSTER = re.compile(r"dask://(local|[^\s/]+:\d{1,5})")
 
 ClassWeight = Literal["balanced"]
 LabelBy = Literal["parent", "top"]
@@ -424,7 +427,20 @@ class RuntimeOptions(Options):
     )
     batch_size: int = option(64, "Number of images passed to the engine at a time.", min=1)
     device: str = option("auto", "Device: auto, cpu, gpu or gpu:N.")
+    cluster: str | None = option(
+        None,
+        "Dask cluster that computes the features: dask://HOST:PORT, the address of its scheduler, or dask://local, "
+        "which starts a cluster on this machine. If not given, this process computes the features.",
+        envvar="FEATX_CLUSTER",
+    )
     max_pixels: int = option(100_000_000, "Maximum number of pixels of an image; larger images are skipped.", min=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cluster is not None and not _CLUSTER.fullmatch(self.cluster):
+            raise OptionError(
+                f"`cluster={self.cluster}`: expected dask://HOST:PORT, such as dask://10.0.0.1:8786, or dask://local"
+            )
 
 
 @dataclass(frozen=True)

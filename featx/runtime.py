@@ -38,6 +38,10 @@ class Runtime(RuntimeOptions):
         shape of its own.
     device : str
         ``cpu``, ``gpu``, ``gpu:N``, or ``auto``: a GPU if TensorFlow can use one, otherwise the CPU.
+    cluster : str, optional
+        ``dask://HOST:PORT``, the scheduler of a Dask cluster whose workers compute the features, or ``dask://local``,
+        which starts a cluster on this machine; see docs/cluster.md. Each worker then uses up to ``workers`` processes,
+        one per thread of the worker if not given; for ``dask://local``, ``workers`` is the number of workers.
     max_pixels : int
         Images with more pixels are skipped.
     notice : callable
@@ -52,7 +56,7 @@ class Runtime(RuntimeOptions):
     Raises
     ------
     OptionError
-        A number is out of range.
+        A number is out of range, or ``cluster`` is not an address.
 
     Examples
     --------
@@ -94,8 +98,24 @@ _SHARE = 0.75
 """Share of the available memory that the features may use; the rest is for labels, scores and other programs."""
 
 
+_share: list[int] = []
+"""Number of CPU cores that :func:`use_processors` allows; empty if there is no such limit."""
+
+
+def use_processors(n: int) -> None:
+    """Limit :func:`n_processors` for the rest of this process, which shares the machine with others."""
+    _share[:] = [n]
+
+
 def n_processors() -> int:
-    """Return the number of CPU cores that this process may use, by CPU affinity and by the quota of a container."""
+    """Return the number of CPU cores that this process may use.
+
+    It is determined by CPU affinity, by the quota of a container, and by :func:`use_processors`.
+    """
+    return min([_n_allowed(), *_share])
+
+
+def _n_allowed() -> int:
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows

@@ -44,6 +44,7 @@ def room(path: Path) -> str:
         ({"h5py"}, {"network_files", "store"}),
         ({"keras", "tensorflow"}, {"augmentation", "backbones", "engines", "libraries", "training"}),
         ({"cv2"}, {"capturing"}),
+        ({"dask", "distributed"}, {"cluster"}),
     ],
 )
 def test_who_may_name_a_library(libraries, rooms):

@@ -406,7 +406,7 @@ def test_the_first_notices_describe_data_set_backbone_and_engine(fake, images):
 
 
 def test_flatten_of_many_numbers_warns(fake, images, monkeypatch):
-    monkeypatch.setattr("featx.pipeline.images._WIDE", 11)
+    monkeypatch.setattr("featx.pipeline.remarks._WIDE", 11)
     run(fake, images, pooling="flatten")
     assert any(text.startswith("warning: pooling flatten gives 12 features") for text in fake.notices)
 

@@ -48,6 +48,7 @@ REACHED_BY = {
     "backbones/onnx.py": DATA - {"finetune"},  # which refuses ONNX networks
     "capturing": {"capture"},
     "caching": {"cache gc", "cache ls", "cache verify", "cache export", "cache merge"},
+    "cluster": EVERY,
     "caching/cleaning.py": {"cache gc"},
     "caching/exporting.py": {"cache export"},
     "caching/merging.py": {"cache merge"},

@@ -12,7 +12,7 @@ from featx.cli.console import Console, next_line
 from featx.cli.following import extract_next
 from featx.options import DatasetOptions, RuntimeOptions
 
-_Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "max_pixels"))]
+_Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "cluster", "max_pixels"))]
 
 
 def ls(*, runtime: _Cache, as_json: o.Json = False) -> None:
@@ -116,7 +116,7 @@ def export(
     ] = False,
     *,
     options: Annotated[DatasetOptions, o.Without(("path_column", "label_column"))],
-    runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "max_pixels"))],
+    runtime: Annotated[RuntimeOptions, o.Without(("batch_size", "device", "cluster", "max_pixels"))],
     as_json: o.Json = False,
 ) -> None:
     """Export cached features, with paths and labels, to one self-contained file; or all rows of a feature store."""

@@ -25,7 +25,7 @@ def inspect(
     *,
     pixels: PixelOptions,
     options: DatasetOptions,
-    runtime: Annotated[RuntimeOptions, o.Without(("cache", "batch_size", "device"))],
+    runtime: Annotated[RuntimeOptions, o.Without(("cache", "batch_size", "device", "cluster"))],
     as_json: o.Json = False,
 ) -> None:
     """Find invalid images, duplicates, near-duplicates and small classes, without writing anything."""

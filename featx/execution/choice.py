@@ -7,6 +7,7 @@ from typing import Literal
 
 from featx.agreement import MIN_MEAN_COSINE, cosines
 from featx.backbones import engine_of
+from featx.cluster import call_in_all, connect
 from featx.engines import ENGINES, processor_kind, processor_name, resolve_engine
 from featx.errors import ConversionError, EngineError
 from featx.execution.network import Locate, graph_key, graph_of, start
@@ -86,7 +87,7 @@ def choose_precision(
         return preferred
     cosine = agreement(spec, preferred, locate, runtime)
     if cosine is not None and cosine >= MIN_MEAN_COSINE:
-        return preferred
+        return preferred if requested == preferred or workers_support(spec, preferred, runtime) else "float32"
     if cosine is None:
         reason = f"this CPU ({processor_name()}) does not support {preferred}"
     else:
@@ -124,6 +125,41 @@ def agreement(spec: FeatureSpec, precision: Precision, locate: Locate, runtime: 
     return cosine
 
 
+def workers_support(spec: FeatureSpec, precision: Precision, runtime: Runtime) -> bool:
+    """Return whether all present workers of the cluster support a precision; True without a cluster.
+
+    The workers of ``dask://local`` have the CPU of this process, and are not asked.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer, or has no worker.
+    """
+    if runtime.cluster is None or runtime.cluster == "dask://local":
+        return True
+    with runtime.stage("asking the workers for their precision"):
+        replies = call_in_all(connect(runtime), has_precision, spec.to_json(), precision)
+    lacking = {name: processor for name, (has, processor) in replies.items() if not has}
+    if not lacking:
+        runtime.notice(f"precision  {precision}, which all {len(replies):,} workers support")
+        return True
+    for name, processor in lacking.items():
+        runtime.notice(f"the CPU of the worker {name} ({processor}) does not support {precision}; using float32")
+    return False
+
+
+def has_precision(spec: str, precision: Precision) -> tuple[bool, str]:
+    """Return whether this machine supports a precision, and the name of its CPU; called in workers.
+
+    Parameters
+    ----------
+    spec : str
+        Feature spec, as JSON.
+    precision : str
+    """
+    return engine_of(FeatureSpec.from_json(spec)).has_precision(precision), processor_name()
+
+
 def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     """Return the feature spec of a model, in float32 if this CPU does not support its precision.
 
@@ -135,7 +171,7 @@ def reproducible_spec(spec: FeatureSpec, runtime: Runtime) -> FeatureSpec:
     known = read_agreements(runtime.cache, graph_key(spec))
     name = engine.agreement_name(runtime.device, processor_kind(), spec.precision)
     if known[name] is not None if name in known else engine.has_precision(spec.precision):
-        return spec
+        return spec if workers_support(spec, spec.precision, runtime) else replace(spec, precision="float32")
     runtime.notice(
         f"this CPU ({processor_name()}) does not support {spec.precision}, the precision of the model; using float32"
     )

@@ -69,6 +69,13 @@ class Progress:
         self._done += n
         self._runtime.progress(self._stage, self._done, self._total)
 
+    def rename(self, stage: str) -> None:
+        """End the stage, and continue with another name, so that the rate is that from now on."""
+        if stage != self._stage and self._done < self._total:
+            self._runtime.progress(self._stage, self._total, self._total)
+            self._stage = stage
+            self.advance(0)
+
 
 def reading_key(decode: str, white: int | None, page: int, runtime: Runtime) -> str:
     """Return a key for the settings that determine which images can be read.

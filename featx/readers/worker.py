@@ -32,6 +32,9 @@ SHORT_OF_MEMORY = 75
 """Exit code of a reader that has decoded images before and is short of memory; a new reader tries the image again."""
 
 NEXT_RUN = "the next run tries again"
+NOT_FOUND, BROKEN_LINK = "no such file", "broken link"
+"""Reasons why an image was not found."""
+
 _NO_MEMORY = f"not enough memory to decode the image; {NEXT_RUN}"
 _PART_BYTES = 16_000_000
 """Files are read until they have more than this number of bytes together, and are then decoded."""
@@ -244,9 +247,9 @@ def _read(file: OpenFile, task: Task) -> tuple[bytes | None, Any]:
 
 def _unreadable(error: OSError) -> str:
     if isinstance(error, BrokenLinkError):
-        return "broken link"
+        return BROKEN_LINK
     if isinstance(error, FileNotFoundError):
-        return "no such file"
+        return NOT_FOUND
     if isinstance(error, NotRegularError):
         return str(error.strerror)
     return f"cannot be read: {error.strerror or error}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.agreement import MIN_COSINE, cosines
+from featx.agreement import MIN_COSINE, reproduces
 from featx.errors import StoreError
 from featx.files import is_regular, read_regular
 from featx.store.claims import Claim, claimed
@@ -107,6 +107,8 @@ class StoreWriter:
     def begin(self, probes: NDArray[np.float32], producer: dict[str, str]) -> None:
         """Check that new rows are compatible with the stored rows, and open the journal.
 
+        Further calls add producers: the rows that follow were computed by any of the producers so far.
+
         Parameters
         ----------
         probes : ndarray of shape (n_probes, n_features), float32
@@ -119,7 +121,13 @@ class StoreWriter:
         StoreError
             If this machine does not reproduce the features in the store, or the cache cannot be written.
         """
-        header = self.header
+        producers: tuple[dict[str, str], ...] = (producer,)
+        if self._journal_header is not None:
+            if producer in self._journal_header.producers:
+                return
+            producers = (*self._journal_header.producers, producer)
+            self._store_journal()
+        header = self.header or self._journal_header
         if header is not None:
             self._compare(header, probes, producer)
             probes = header.probes
@@ -129,7 +137,7 @@ class StoreWriter:
             self._notice(
                 f"{path} is replaced, because it is not a regular file; if it is a link, the target is not changed"
             )
-        self._journal_header = StoreHeader(self._spec, probes, (producer,))
+        self._journal_header = StoreHeader(self._spec, probes, producers)
         self._journal = self._new_journal(self._journal_header)
 
     def append(self, rows: Rows) -> None:
@@ -319,8 +327,8 @@ class StoreWriter:
             )
         if np.array_equal(header.probes, probes):
             return
-        cosine = float(cosines(header.probes, probes).min())
-        if not cosine >= MIN_COSINE:
+        is_same, cosine = reproduces(header.probes, probes)
+        if not is_same:
             raise StoreError(
                 f"the features in {self._folder} cannot be reproduced on this machine: the features of the probe "
                 f"images have a cosine similarity of {cosine:.4f}; at least {MIN_COSINE} is required. The stored "

@@ -222,14 +222,24 @@ class Categorical(Column[T], Generic[T]):
 
     def assign(self, start: int, rows: Sequence[T]) -> None:
         """Replace some consecutive rows, in place; new values are added."""
+        codes = self._codes_of(rows)
+        self.codes[start : start + len(codes)] = codes
+
+    def put(self, start: int, rows: Categorical[T]) -> None:
+        """Replace some consecutive rows by those of another column, in place; new values are added."""
+        codes = np.array(self._codes_of(rows.values), np.int64)
+        self.codes[start : start + len(rows)] = codes[rows.codes]
+
+    def _codes_of(self, values: Iterable[T]) -> list[int]:
+        """Return the codes of values, after new values are added."""
         if self._numbers is None:
             self._numbers = {value: number for number, value in enumerate(self.values)}
         numbers = self._numbers
-        codes = [numbers.setdefault(value, len(numbers)) for value in rows]
+        codes = [numbers.setdefault(value, len(numbers)) for value in values]
         if len(numbers) > len(self.values):
             self.values = tuple(numbers)
             self.codes = self.codes.astype(_width(len(numbers)), copy=False)
-        self.codes[start : start + len(codes)] = codes
+        return codes
 
 
 def gathered(columns: Sequence[Any], at: NDArray[np.int64]) -> Any:

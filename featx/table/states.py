@@ -222,6 +222,16 @@ class FileStates(Column[FileState]):
         self.cameras.assign(start, [state.camera for state in states])
         self.days.assign(start, [state.day for state in states])
 
+    def put(self, start: int, states: FileStates) -> None:
+        """Replace some consecutive states by those of other columns, in place."""
+        chosen = slice(start, start + len(states))
+        for one in fields(self):
+            mine, theirs = getattr(self, one.name), getattr(states, one.name)
+            if isinstance(mine, Categorical):
+                mine.put(start, theirs)
+            else:
+                mine[chosen] = theirs
+
 
 class Memo(Mapping[str, FileState]):
     """States of files by sample_id, as the last run stored them.
