@@ -40,6 +40,9 @@ _FETCH_SECONDS = 60.0
 _MOST_ENDED = 3
 """A chunk that ended this number of workers is divided into single items."""
 
+_MOST_LOST = 5
+"""From this number on, each time that the result of a chunk cannot be fetched counts as the end of a worker."""
+
 _MOST_ENDED_BY_ITEM = 2
 """A single item that ended this number of workers is reported as failed."""
 
@@ -152,7 +155,7 @@ class _Part:
         self.stop = stop
         self.n_ended = 0
         self.n_late = 0
-        self.reason = ""
+        self.n_lost = 0
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -348,21 +351,24 @@ class _Distribution:
                     worker.n_late += 1
                     part.n_late += 1
                     self._put_back(part, f"the worker did not return it within {seconds:,.0f} s", True)
+            worker.parts.remove(part)
             if not is_late:
                 await self._take(worker, part, running.result(), begun)
             else:
                 worker.last_done = time.monotonic()
         finally:
             worker.n_late -= is_late
-            worker.parts.remove(part)
+            if part in worker.parts:
+                worker.parts.remove(part)
             running.drop()
 
     async def _take(self, worker: _Worker, part: _Part, fetching: Coroutine[Any, Any, Any], begun: float) -> None:
         """Fetch the result of a chunk, and pass it on."""
         try:
             result = await asyncio.wait_for(fetching, _FETCH_SECONDS)
-        except (LostError, TimeoutError):
-            self._put_back(part, "the worker ended", True)
+        except (LostError, TimeoutError):  # after it was computed, so that it did not end the worker
+            part.n_lost += 1
+            self._put_back(part, "its result could not be fetched", part.n_lost >= _MOST_LOST)
             return
         except Exception as error:
             worker.n_failed += 1
@@ -399,7 +405,7 @@ class _Distribution:
         """Let another worker compute a chunk; divide it, or report it as failed, if it has ended several workers."""
         again = _Part(part.start, part.stop)
         again.n_ended = part.n_ended + is_cause
-        again.n_late = part.n_late
+        again.n_late, again.n_lost = part.n_late, part.n_lost
         if len(again) == 1 and again.n_ended >= _MOST_ENDED_BY_ITEM:
             what = f"{again.n_ended} workers of the cluster could not compute its features ({reason})"
             self._pass_on(Failed(again.start, what), 1)
