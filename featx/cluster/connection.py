@@ -20,8 +20,8 @@ _CONNECT_SECONDS = 20.0
 _SCHEDULER_SECONDS = 30.0
 """Time, in seconds, after which a scheduler that does not answer counts as lost."""
 
-_FETCH_SECONDS = 10.0
-"""Time, in seconds, for the first connection from this process to a worker."""
+_FETCH_SECONDS = 30.0
+"""Time, in seconds, to fetch a result from a worker, without the scheduler."""
 
 _held: dict[str, Cluster] = {}
 
@@ -67,7 +67,7 @@ class Cluster:
 
     def __init__(self, address: str, n_workers: int) -> None:
         self.address = address
-        self._through_scheduler: set[str] = set()
+        self._is_direct: dict[str, bool] = {}
         self._local: Any = None
         dask, distributed = _import_dask()
         try:
@@ -157,13 +157,16 @@ class Cluster:
         from distributed.utils_comm import gather_from_workers
 
         # Only one result, from the worker itself: a gather of the client waits for all workers, also for hung ones.
-        if future.status == "finished" and worker.address not in self._through_scheduler:
+        if future.status == "finished" and self._is_direct.get(worker.address, True):
             fetching = gather_from_workers({future.key: [worker.address]}, rpc=self._client.rpc)
             with contextlib.suppress(OSError, asyncio.TimeoutError):
                 data, *_ = await asyncio.wait_for(fetching, _FETCH_SECONDS)
                 if future.key in data:
+                    self._is_direct[worker.address] = True
                     return data[future.key]
-            self._through_scheduler.add(worker.address)
+            if worker.address in self._is_direct:
+                raise LostError
+            self._is_direct[worker.address] = False  # this machine cannot reach the worker; the scheduler can
         return await self._client.gather(future, asynchronous=True)
 
 

@@ -170,6 +170,7 @@ class _Worker:
         self.is_gone = False
         self.refusal = ""
         self.parts: deque[_Part] = deque()
+        self.suspect: _Part | None = None
         self.seconds: float | None = None
         self.last_done = 0.0
         self.n_late = 0
@@ -247,7 +248,9 @@ class _Distribution:
                 self._workers[address] = _Worker(address)
                 self._spawn(self._serve(self._workers[address]))
             for address in set(self._workers) - present:
-                self._workers.pop(address).is_gone = True
+                gone = self._workers.pop(address)
+                gone.is_gone = True
+                gone.suspect = next(iter(gone.parts), None)
             self._report_workers()
             if any(one.is_usable or not (one.is_admitted or one.is_over) for one in self._workers.values()):
                 usable_at = time.monotonic()
@@ -343,7 +346,7 @@ class _Distribution:
             while not await running.finished(_POLL_SECONDS):
                 if worker.is_over:
                     if not is_late:
-                        self._put_back(part, "the worker ended", worker.is_gone and worker.parts[0] is part)
+                        self._put_back(part, "the worker ended", worker.suspect is part)
                     return
                 seconds = time.monotonic() - max(begun, worker.last_done)
                 if not is_late and seconds > self._deadline(worker, part):
@@ -365,7 +368,7 @@ class _Distribution:
     async def _take(self, worker: _Worker, part: _Part, fetching: Coroutine[Any, Any, Any], begun: float) -> None:
         """Fetch the result of a chunk, and pass it on."""
         try:
-            result = await asyncio.wait_for(fetching, _FETCH_SECONDS)
+            result = await self._fetched(worker, fetching)
         except (LostError, TimeoutError):  # after it was computed, so that it did not end the worker
             part.n_lost += 1
             self._put_back(part, "its result could not be fetched", part.n_lost >= _MOST_LOST)
@@ -385,6 +388,18 @@ class _Distribution:
         worker.measure(time.monotonic() - max(begun, worker.last_done), len(part))
         self._n_waiting += 1
         self._pass_on(Done(part.start, part.stop, result), len(part))
+
+    async def _fetched(self, worker: _Worker, fetching: Coroutine[Any, Any, Any]) -> Any:
+        """Return a result of a worker, or stop to wait for it when the worker has ended."""
+        task = asyncio.get_running_loop().create_task(fetching)
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                while not (await asyncio.wait({task}, timeout=_POLL_SECONDS))[0]:
+                    if worker.is_gone:
+                        raise LostError
+            return task.result()
+        finally:
+            task.cancel()
 
     def _pass_on(self, event: Event, n: int) -> None:
         self._events.put(event)
