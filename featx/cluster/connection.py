@@ -77,8 +77,8 @@ class Cluster:
                     n_workers=n_workers,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
-                    worker_dashboard_address=None,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                     local_directory=self._folder.name,
                 )
