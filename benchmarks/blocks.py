@@ -107,7 +107,7 @@ def _write(cache: Path, n: int, n_features: int, n_classes: int) -> dict[str, An
     with _store(cache).writer(print) as writer:
         writer.begin(np.ones((1, n_features), np.float32), {"engine": "synthetic"})
         for at, features in _features(n, n_features, n_classes):
-            signatures = np.random.default_rng((_SEED, 1, int(at[0]))).integers(0, 256, (len(at), 16, 16), np.uint8)
+            signatures = np.random.default_rng((_SEED, 1, int(at[0]))).integers(0, 256, (len(at), 64, 64), np.uint8)
             writer.append(Rows(keys_of(hashes[at]), signatures, features))
         writer.finish()
     stored = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())

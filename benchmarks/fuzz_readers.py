@@ -143,7 +143,7 @@ def _small_model(folder: Path, head: str) -> bytes:
     labels = ["a", "b"] * 10
     X = rng.normal(size=(20, _DIM)).astype(np.float32) + np.array([[0], [3]] * 10, np.float32)
     hashes = np.frombuffer(b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(20)), np.uint8).reshape(-1, 32)
-    signatures = rng.integers(0, 256, (20, 16, 16)).astype(np.uint8)
+    signatures = rng.integers(0, 256, (20, 64, 64)).astype(np.uint8)
     from featx.images import probe_files
 
     table = FeatureTable(
@@ -280,7 +280,7 @@ def _image(folder: Path) -> Read:
         made = reading.prepared
         if made is None:
             raise ImageError(reading.state.reason)
-        good = made.pixels.shape == (16, 16, 3) and made.signature.shape == (16, 16)
+        good = made.pixels.shape == (16, 16, 3) and made.signature.shape == (64, 64)
         return "accepted" if good else "wrong: pixels of another shape"
 
     return read

@@ -34,7 +34,7 @@ def make_rows(first: int, last: int) -> Rows:
     """Return the rows with the numbers from ``first`` to ``last`` - 1."""
     hashes = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(first, last))
     numbers = np.arange(first, last)
-    signatures = np.repeat(numbers.astype(np.uint8), 256).reshape(-1, 16, 16)
+    signatures = np.repeat(numbers.astype(np.uint8), 4096).reshape(-1, 64, 64)
     features = numbers[:, np.newaxis] + np.arange(_N_FEATURES) / _N_FEATURES
     return Rows(keys_of(np.frombuffer(hashes, np.uint8).reshape(-1, 32)), signatures, features.astype(np.float32))
 

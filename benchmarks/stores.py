@@ -67,7 +67,7 @@ def _batches(n: int, seed: int) -> Iterator[Rows]:
     for start in range(0, n, _BATCH):
         size = min(_BATCH, n - start)
         hashes = np.frombuffer(rng.bytes(32 * size), np.uint8).reshape(size, 32)
-        signatures = np.frombuffer(rng.bytes(256 * size), np.uint8).reshape(size, 16, 16)
+        signatures = np.frombuffer(rng.bytes(4096 * size), np.uint8).reshape(size, 64, 64)
         yield Rows(keys_of(hashes), signatures, features[:size])
 
 

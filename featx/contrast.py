@@ -87,7 +87,7 @@ def find_blank(sample_ids: Sequence[str], labels: Sequence[str | None], signatur
     ----------
     sample_ids, labels : sequence, of length n
     signatures : ndarray of shape (n, 16, 16), uint8
-        Grey thumbnails.
+        Coarse grey thumbnails (:func:`featx.table.coarse`).
     """
     is_blank = _is_blank(signatures)
     contrasted = Counter(label for label, blank in zip(labels, is_blank, strict=True) if not blank)
@@ -101,7 +101,7 @@ def find_blank(sample_ids: Sequence[str], labels: Sequence[str | None], signatur
 def find_indistinct(table: FeatureTable) -> Indistinct:
     """Find images without contrast, and different images with equal features; features are read in chunks."""
     n = len(table)
-    signatures = table.read_signatures(np.arange(n))
+    signatures = table.read_coarse_signatures()
     found = find_blank(table.sample_ids.tolist(), table.y.tolist(), signatures)
     members: dict[bytes, list[int]] = {}
     for start, features in table.chunks():

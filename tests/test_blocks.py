@@ -64,7 +64,7 @@ def stored_table(cache: Path, n: int = 240, n_classes: int = 3, d: int = 40, sig
     data, contents = training_set(n, n_classes, d, signal), hashes(n)
     store, keys = FeatureStore(cache, SPEC), keys_of(contents)
     probes = np.arange(10 * d, dtype=np.float32).reshape(10, d)
-    signatures = np.random.default_rng(0).integers(0, 256, (n, 16, 16)).astype(np.uint8)
+    signatures = np.random.default_rng(0).integers(0, 256, (n, 64, 64)).astype(np.uint8)
     with store.writer(print) as writer:
         writer.begin(probes, {"engine": "test 1"})
         writer.append(Rows(keys, signatures, data.X))

@@ -230,7 +230,7 @@ def test_memory_is_bounded_and_a_consumer_may_keep_all_chunks(tmp_path, fresh):
     with ReaderPool(TASK, images, replace(RUNTIME, workers=1, batch_size=2)) as readers:
         kept = list(readers.read())
         assert len(kept) == 45
-        assert readers._team.memory.size <= 4096 + 6 * 8192  # six slots of two images
+        assert readers._team.memory.size <= 4096 + 6 * 16384  # six slots of two images
         pixels = np.concatenate([chunk.pixels for chunk in kept])
     np.testing.assert_array_equal(pixels, [prepare(content, 32).pixels for content in contents])
 

@@ -48,7 +48,7 @@ PRODUCER = {"engine": "test 1"}
 def rows(*numbers: int) -> Rows:
     hashes = [hashlib.sha256(b"%d" % n).digest() for n in numbers]
     keys = keys_of(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32))
-    signatures = np.array([np.full((16, 16), n % 256) for n in numbers], np.uint8)
+    signatures = np.array([np.full((64, 64), n % 256) for n in numbers], np.uint8)
     features = np.array([[n, n + 0.5, -n, 0, 1e-30, 1e30] for n in numbers], np.float32)
     return Rows(keys, signatures, features)
 

@@ -21,7 +21,7 @@ CROP_FRACTION = 0.875
 """Fraction of the shorter side that the rule ``crop`` keeps, as in the usual evaluation on ImageNet."""
 
 _PAD_GREY = 127
-_SIGNATURE_SIDE = 16
+_SIGNATURE_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Prepared:
     ----------
     pixels : ndarray of shape (size, size, 3), uint8
         RGB pixels; with the rule ``fit``, of shape (height, width, 3).
-    signature : ndarray of shape (16, 16), uint8
+    signature : ndarray of shape (64, 64), uint8
         Grey thumbnail of the whole upright image, to find near-duplicates without decoding again.
     width, height : int
         Size of the upright image in pixels.

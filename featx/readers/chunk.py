@@ -54,7 +54,7 @@ class Chunk:
         Result for each image.
     rows_of_pixels : ndarray of shape (n_rows, 3 * size**2), uint8
         Pixels of the decoded images, in shared memory. Valid until :meth:`release` is called, or the pool is left.
-    signatures : ndarray of shape (n_rows, 16, 16), uint8
+    signatures : ndarray of shape (n_rows, 64, 64), uint8
         Grey thumbnails of the decoded images, in the same memory.
     size : int
         Side of the square of pixels.

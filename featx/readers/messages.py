@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 from featx.images import MAX_PIXELS, Fitting
 from featx.spec import FeatureSpec
 
-SIGNATURE_BYTES = 16 * 16
+SIGNATURE_BYTES = 64 * 64
 _LENGTH = struct.Struct("<Q")
 _PROGRESS = struct.Struct("<II")
 _PAGE = 4096

@@ -170,7 +170,7 @@ class ReaderPool:
             job.images,
             job.outcomes,
             pixels,
-            signatures.reshape(-1, 16, 16),
+            signatures.reshape(-1, 64, 64),
             self._task.size,
             lambda: free.append(slot),
         )

@@ -19,7 +19,7 @@ from featx.model import Classifier
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
 from featx.store import FeatureStore, keys_of
-from featx.table import CHUNK, FeatureTable
+from featx.table import CHUNK, FeatureTable, coarse
 
 
 def new_images_summary(
@@ -143,8 +143,8 @@ def _near_training(
     n_train = int(here.sum())
     if n_train:
         known, blocks = keys[here], range(0, n_train, CHUNK)
-        shown = [stored.rows(known[start : start + CHUNK]).signatures for start in blocks]
-        signatures = np.concatenate([*shown, table.read_signatures(np.arange(len(table)))])
+        shown = [coarse(stored.rows(known[start : start + CHUNK]).signatures) for start in blocks]
+        signatures = np.concatenate([*shown, table.read_coarse_signatures()])
         read_new = table.opened(0)
 
         def read(at: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ MOST_ROWS = 1 << 17
 MOST_BYTES = 1 << 30
 """A journal with this number of rows or bytes becomes a segment, so that this takes little memory and space."""
 
-_MAGIC = b"featx journal 2\n"
+_MAGIC = b"featx journal 3\n"
 _HEAD = struct.Struct(f"<{len(_MAGIC)}sII")
 _LARGEST_JSON = 1 << 20
 _COMMIT_SECONDS = 2.0

@@ -18,7 +18,7 @@ bytes each (big-endian)."""
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
 """Type of keys that NumPy sorts and searches by their bytes."""
 
-SIGNATURE_SHAPE = (16, 16)
+SIGNATURE_SHAPE = (64, 64)
 
 _FEATURES_START = KEY_BYTES + SIGNATURE_SHAPE[0] * SIGNATURE_SHAPE[1]
 """Number of bytes of a row before its features."""
@@ -40,7 +40,7 @@ class Rows:
     Parameters
     ----------
     keys : ndarray of shape (n, 36), uint8
-    signatures : ndarray of shape (n, 16, 16), uint8
+    signatures : ndarray of shape (n, 64, 64), uint8
     features : ndarray of shape (n, n_features), float32
     """
 

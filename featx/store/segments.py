@@ -22,7 +22,7 @@ from featx.store.header import MOST_PROBES, StoreHeader, producers_text, read_pr
 from featx.store.merging import MergedRows
 from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, sortable
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SEGMENT_NAME = r"[0-9a-f]{16}\.h5"
 """Pattern of the names of segments."""
 

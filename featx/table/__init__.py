@@ -2,6 +2,7 @@
 
 from featx.table.columns import BLOCK, Categorical, Column, Texts, as_strings, encoded, find_rows, gathered
 from featx.table.samples import ORIGINS, Sample, Samples, Split
+from featx.table.signatures import coarse
 from featx.table.states import FileState, FileStates, FileStatus, Memo, Stamp, stamps_fit
 from featx.table.table import CHUNK, Extraction, FeatureTable, OwnFolder, Skipped, Views
 
@@ -26,6 +27,7 @@ __all__ = [
     "Texts",
     "Views",
     "as_strings",
+    "coarse",
     "encoded",
     "find_rows",
     "gathered",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx.spec import EngineName, FeatureSpec, Precision
 from featx.table.samples import Sample, column_of
+from featx.table.signatures import COARSE_SIDE, coarse
 
 CHUNK = 4096
 """Number of rows that are read at a time when a table is streamed."""
@@ -234,7 +235,7 @@ class FeatureTable:
         (:attr:`Sample.is_training`) have views other than 0; each has :attr:`views` of them.
     read_signatures : callable
         ``read_signatures(positions)`` returns the signatures of samples, which are grey thumbnails, shape
-        (n, 16, 16), uint8.
+        (n, 64, 64), uint8.
     probes : ndarray of shape (n_probes, n_features), float32
         Features of the probe images: images of featx whose features every store contains, to detect changed
         computations.
@@ -288,6 +289,13 @@ class FeatureTable:
     def read(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features of samples by position, shape (n, n_features); ``opened(0)`` is faster for many reads."""
         return self.opened(0)(at)
+
+    def read_coarse_signatures(self) -> NDArray[np.uint8]:
+        """Return the signatures of all samples, reduced to coarse grey thumbnails, shape (n_samples, 16, 16), uint8."""
+        starts = range(0, len(self), CHUNK)
+        blocks = [np.arange(start, min(start + CHUNK, len(self))) for start in starts]
+        nothing = np.empty((0, COARSE_SIDE, COARSE_SIDE), np.uint8)
+        return np.concatenate([nothing, *(coarse(self.read_signatures(at)) for at in blocks)])
 
     @property
     def y(self) -> NDArray[Any]:
