@@ -446,12 +446,6 @@ def test_a_camera_that_does_not_respond_is_an_error(tmp_path, recording, monkeyp
         recording("anna", 0)
 
 
-def test_without_opencv_the_extra_is_named(recording, monkeypatch):
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtraError, match=r"need OpenCV: pip install 'featx\[capture\]'"):
-        recording("anna", 0)
-
-
 def test_an_opencv_without_cascades_keeps_whole_frames(tmp_path, recording, monkeypatch):
     video = write_video(tmp_path / "v.avi", moving(5))
     monkeypatch.delattr(cv2, "CascadeClassifier")

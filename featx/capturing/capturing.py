@@ -18,10 +18,10 @@ from featx.capturing.boxes import Box
 from featx.capturing.choosing import Chooser, FrameCandidate
 from featx.capturing.faces import FaceFinder
 from featx.capturing.footage import Footage, open_footage
-from featx.capturing.opencv import start_opencv
 from featx.capturing.preview import Preview, open_preview
 from featx.capturing.recordings import Recording, check_label, count_recordings, new_recording
 from featx.errors import CaptureError
+from featx.opencv import start_opencv
 from featx.options import CaptureOptions, check_ranges
 from featx.runtime import Runtime
 
@@ -151,7 +151,7 @@ def capture(
     OutputError
         If the images cannot be written.
     MissingExtraError
-        If OpenCV is not installed.
+        If OpenCV has no face cascades, as in version 5.
 
     Examples
     --------
@@ -252,7 +252,7 @@ class _Scene:
 def _jpeg(cv2: Any, candidate: FrameCandidate) -> bytes:
     ok, encoded = cv2.imencode(".jpg", candidate.crop.cut(candidate.frame), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not ok:
-        raise CaptureError("OpenCV cannot write JPEG files; reinstall it: pip install 'featx[capture]'")
+        raise CaptureError("OpenCV cannot write JPEG files; reinstall it: pip install 'opencv-python-headless<5'")
     return bytes(encoded)
 
 

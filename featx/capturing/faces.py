@@ -45,7 +45,7 @@ class FaceFinder:
         if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
             raise MissingExtraError(
                 f"OpenCV {cv2.__version__} cannot find faces; keep whole frames with `full_frame=True`, "
-                "or install version 4: pip install 'featx[capture]'"
+                "or install version 4: pip install 'opencv-python-headless<5'"
             )
         self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}{_CASCADE}")
 
