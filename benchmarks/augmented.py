@@ -1,7 +1,7 @@
 """Measure grouping on sets that were augmented before they came: ``python -m benchmarks.augmented DIR... [--made]``.
 
-Up to 200 images of each folder, with 9 augmented versions of each, become a data set in a temporary folder. The names
-do not show the originals. One augmenter makes all versions of a set, at its usual or at strong settings:
+Up to 200 images of each folder, with 9 augmented versions of each, become a data set in a temporary folder. Versions
+are not recognised by names. One augmenter makes all versions of a set, at its usual or at strong settings:
 
 - ``keras``: ``ImageDataGenerator`` of Keras (rotation, shift, shear, zoom, flip, brightness, shift of the channels),
 - ``albumentations``: the package of this name, which must be installed (flips, affine changes, crops, colours, noise,
@@ -114,7 +114,7 @@ def accuracy_alone(originals: list[tuple[str, Pixels]], scratch: Path) -> float:
 
 def fit_accuracy(table: Any, group_by: str | None, cache: Path) -> float:
     """Return the cross-validated accuracy that ``fit`` states."""
-    evaluation = fit(table, "logreg", group_by=group_by, runtime=Runtime(cache)).evaluation
+    evaluation = fit(table, "logreg", group_by=group_by, group_versions=False, runtime=Runtime(cache)).evaluation
     assert evaluation.cv is not None
     return float(evaluation.cv.accuracy.mean)
 
@@ -123,7 +123,7 @@ def measure(folder: Path, runtime: Runtime, with_accuracy: bool) -> dict[str, An
     """Group a set of known versions; return precision and recall of the pairs, and accuracies."""
     table = extract(folder, runtime=runtime)
     names = [Path(sample.sample_id).stem.partition("--")[2] for sample in table.samples]
-    groups = group_samples(table).numbers.tolist()
+    groups = group_samples(table, group_versions=False).numbers.tolist()
     true, made = _pairs(Counter(names)), _pairs(Counter(groups))
     right = _pairs(Counter(zip(groups, names, strict=True)))
     found: dict[str, Any] = {

@@ -16,11 +16,14 @@ from featx.arguments import checked
 from featx.contrast import Indistinct, find_blank
 from featx.dataset import scan
 from featx.duplicates import (
+    LARGEST_SHARE_OF_VERSIONS,
+    UnionFind,
     detail_measure,
     drop_dominating_groups,
     find_named_versions,
     find_near_duplicates,
     find_recordings,
+    find_transformed,
     group_pairs,
     recording_numbers,
     thumbnail_similarity,
@@ -32,7 +35,7 @@ from featx.options import LabelBy, PixelOptions, check_ranges
 from featx.readers import Task, read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile
-from featx.table import FileState, OwnFolder, Sample, Skipped
+from featx.table import FileState, OwnFolder, Sample, Skipped, coarse
 
 _DECODED_SIDE = round(224 / CROP_FRACTION)
 """Side for which an image is decoded: as for the rule ``crop`` and the usual size of 224 pixels, so that thumbnails are
@@ -281,11 +284,11 @@ class _DatasetReader:
 
     def indistinct(self) -> Indistinct:
         """Return the images without contrast."""
-        signatures = np.array([self._signatures[self._rows[one]] for one in self._hashes], np.uint8)
+        signatures = np.array([self._signatures[self._rows[one]] for one in self._hashes], np.uint8).reshape(-1, 64, 64)
         return find_blank(
             [sample.sample_id for sample in self.samples],
             [sample.label for sample in self.samples],
-            signatures,
+            coarse(signatures),
         )
 
     def groups(
@@ -299,7 +302,8 @@ class _DatasetReader:
         same = [(first[row], i) for i, row in enumerate(rows)]
         signatures = np.stack(self._signatures)
         sample_ids = [sample.sample_id for sample in self.samples]
-        shown = signatures[rows]
+        patterns = coarse(signatures)
+        shown = patterns[rows]
         recordings = find_recordings(sample_ids, shown)
         labels = [sample.label for sample in self.samples]
         similarities = [thumbnail_similarity(shown)]
@@ -307,12 +311,34 @@ class _DatasetReader:
         together = [*recordings, *versions]
         group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]
-        pairs = [(first[one], first[other]) for one, other in self._near(signatures, mark, progress)]
+        pairs = [(first[one], first[other]) for one, other in self._near(patterns, mark, progress)]
         pairs, too_alike = drop_dominating_groups(labels, pairs, together)
+        pairs += self._augmented(signatures, group_pairs(len(rows), [*same, *pairs]), together, labels, progress)
         self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in pairs if group_of[one] != group_of[other]]
         near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
         return group_pairs(len(rows), same), near, recordings, versions
+
+    def _augmented(
+        self,
+        signatures: NDArray[np.uint8],
+        near: Sequence[Sequence[int]],
+        together: Sequence[Sequence[int]],
+        labels: Sequence[str | None],
+        progress: Callable[[int, int], None],
+    ) -> list[tuple[int, int]]:
+        """Return pairs of augmented versions of one original, as for ``fit``, which are in no group yet."""
+        samples = {content_hash: i for i, content_hash in reversed(list(enumerate(self._hashes)))}
+        contents = sorted(samples)
+        order = np.array([self._rows[content] for content in contents])
+        at = np.array([samples[content] for content in contents])
+        groups = UnionFind(len(self._hashes))
+        for group in (*near, *together):
+            groups.union_all(group)
+        hashes = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 32)
+        found = find_transformed(hashes, lambda some: signatures[order[some]], groups.numbers()[at], progress)
+        pairs = [(int(at[one]), int(at[other])) for one, other in found]
+        return drop_dominating_groups(labels, pairs, together, LARGEST_SHARE_OF_VERSIONS)[0]
 
     def _near(
         self,

@@ -2,6 +2,7 @@
 
 from featx.duplicates.conflicts import find_conflicts
 from featx.duplicates.grouping import (
+    LARGEST_SHARE_OF_VERSIONS,
     Grouping,
     drop_dominating_groups,
     find_named_versions,
@@ -13,10 +14,13 @@ from featx.duplicates.measures import detail_measure, feature_measure
 from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, make_frame_name, recording_numbers, recording_of
 from featx.duplicates.similar_names import feature_similarity, find_similar_names, thumbnail_similarity
-from featx.duplicates.union_find import group_pairs
+from featx.duplicates.transformed import find_transformed
+from featx.duplicates.union_find import UnionFind, group_pairs
 
 __all__ = [
+    "LARGEST_SHARE_OF_VERSIONS",
     "Grouping",
+    "UnionFind",
     "detail_measure",
     "drop_dominating_groups",
     "feature_measure",
@@ -26,6 +30,7 @@ __all__ = [
     "find_near_duplicates",
     "find_recordings",
     "find_similar_names",
+    "find_transformed",
     "group_pairs",
     "group_samples",
     "group_table",

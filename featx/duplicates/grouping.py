@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dataset import find_versions
-from featx.duplicates.keeping import KeptComparison
+from featx.duplicates.comparison import Comparison
+from featx.duplicates.keeping import KeptComparison, Versions, versions_digest
 from featx.duplicates.measures import feature_measure
 from featx.duplicates.near import find_near_duplicates
 from featx.duplicates.recordings import find_recordings, recording_numbers
@@ -23,12 +24,14 @@ from featx.duplicates.similar_names import (
     find_similar_names,
     thumbnail_similarity,
 )
+from featx.duplicates.transformed import find_transformed
 from featx.duplicates.union_find import UnionFind, group_pairs
 from featx.group_hints import read_groups, unnamed_note
 from featx.runtime import Runtime
 from featx.table import FeatureTable
 
 _LARGEST_SHARE = 0.2
+LARGEST_SHARE_OF_VERSIONS = 0.5
 _FEWEST_TOO_ALIKE = 5
 
 
@@ -183,18 +186,27 @@ def group_samples(
     versions: list[list[int]] = []
     too_alike: list[str] = []
     if len(table):
-        signatures = table.read_signatures(np.arange(len(table)))
+        signatures = table.read_coarse_signatures()
         recordings = find_recordings(sample_ids, signatures)
         if group_versions:
             read = functools.cache(lambda: table.opened(0))
             similarities = (feature_similarity(lambda at: read()(at)), thumbnail_similarity(signatures))
             versions = find_named_versions(sample_ids, table.y.tolist(), recordings, contents, similarities)
-        near = _near_duplicates(table, signatures, [*recordings, *versions], progress, kept)
-        near, too_alike = drop_dominating_groups(table.y.tolist(), near, [*recordings, *versions])
+        images = _Contents(table, signatures, kept)
+        together = [*recordings, *versions]
+        near = images.near_duplicates(together, lambda done, total: progress(done, 2 * total))
+        near, too_alike = drop_dominating_groups(table.y.tolist(), near, together)
     for group in (*recordings, *versions):
         union_find.union_all(group)
     for one, other in near:
         union_find.union(one, other)
+    if len(table):
+        groups = union_find.numbers()
+        augmented = images.augmented_versions(groups, lambda done, total: progress(total + done, 2 * total))
+        augmented, _ = drop_dominating_groups(table.y.tolist(), augmented, together, LARGEST_SHARE_OF_VERSIONS)
+        for one, other in augmented:
+            union_find.union(one, other)
+        near = sorted({*near, *augmented})
     unnamed = union_find.numbers()
     return Grouping(
         numbers=join_groups(unnamed, named),
@@ -210,34 +222,54 @@ def group_samples(
     )
 
 
-def _near_duplicates(
-    table: FeatureTable,
-    signatures: NDArray[np.uint8],
-    together: Sequence[Sequence[int]],
-    progress: Callable[[int, int], None],
-    kept: KeptComparison | None,
-) -> list[tuple[int, int]]:
-    """Return pairs of near-duplicates; ``together`` contains the frames of recordings and the versions of images.
+class _Contents:
+    """The images of a table that are compared: the first image of each content.
 
-    Duplicates have the same near-duplicates: only the first image of each content is compared. The images are compared
-    in the order of their contents, so that the pairs do not depend on the order of the data set.
+    Duplicates have the same near-duplicates. The images are compared in the order of their contents, so that the pairs
+    do not depend on the order of the data set.
     """
-    contents = np.ascontiguousarray(table.content_hashes).view("S32").reshape(len(table))
-    first = np.unique(contents, return_index=True)[1]
-    read = functools.cache(lambda: table.opened(0))
-    agree = feature_measure(len(first), lambda at: read()(first[at]))
-    labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
-    marks = [
-        recording_numbers(together, len(table))[first],
-        np.array([labels[y] for y in table.y[first].tolist()]),
-    ]
-    hashes, shown = table.content_hashes[first], signatures[first]
-    known = None if kept is None else kept.recall(hashes, shown)
-    pairs, comparison = find_near_duplicates(shown, agree, progress, marks, known)
-    if kept is not None:
-        kept.keep(hashes, shown, comparison)
-    near = ((int(first[one]), int(first[other])) for one, other in pairs)
-    return sorted((min(pair), max(pair)) for pair in near)
+
+    def __init__(self, table: FeatureTable, signatures: NDArray[np.uint8], kept: KeptComparison | None) -> None:
+        contents = np.ascontiguousarray(table.content_hashes).view("S32").reshape(len(table))
+        self._table, self._kept = table, kept
+        self._first = np.unique(contents, return_index=True)[1]
+        self._hashes, self._signatures = table.content_hashes[self._first], signatures[self._first]
+        self._comparison: Comparison | None = None
+
+    def near_duplicates(
+        self, together: Sequence[Sequence[int]], progress: Callable[[int, int], None]
+    ) -> list[tuple[int, int]]:
+        """Return pairs of near-duplicates; ``together`` contains frames of recordings and versions of images."""
+        table, first = self._table, self._first
+        read = functools.cache(lambda: table.opened(0))
+        agree = feature_measure(len(first), lambda at: read()(first[at]))
+        labels = {label: number for number, label in enumerate(dict.fromkeys(table.y.tolist()))}
+        marks = [
+            recording_numbers(together, len(table))[first],
+            np.array([labels[y] for y in table.y[first].tolist()]),
+        ]
+        known = None if self._kept is None else self._kept.recall(self._hashes, self._signatures)
+        pairs, self._comparison = find_near_duplicates(self._signatures, agree, progress, marks, known)
+        return self._positions(pairs)
+
+    def augmented_versions(
+        self, groups: NDArray[np.int64], progress: Callable[[int, int], None]
+    ) -> list[tuple[int, int]]:
+        """Return pairs of versions of one original, and keep the comparison; ``groups`` is known of all images."""
+        first, kept = self._first, self._kept
+        of = versions_digest(self._hashes, self._signatures, groups[first])
+        pairs = None if kept is None else kept.versions(of)
+        if pairs is None:
+            pairs = find_transformed(
+                self._hashes, lambda at: self._table.read_signatures(first[at]), groups[first], progress
+            )
+        if kept is not None:
+            kept.keep(self._hashes, self._signatures, self._comparison, Versions(of, pairs))
+        return self._positions(pairs)
+
+    def _positions(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        near = ((int(self._first[one]), int(self._first[other])) for one, other in pairs)
+        return sorted((min(pair), max(pair)) for pair in near)
 
 
 def find_named_versions(
@@ -298,9 +330,12 @@ def join_groups(groups: NDArray[np.int64], named: Sequence[str | None]) -> NDArr
 
 
 def drop_dominating_groups(
-    labels: Sequence[str | None], near: list[tuple[int, int]], recordings: Sequence[Sequence[int]]
+    labels: Sequence[str | None],
+    near: list[tuple[int, int]],
+    recordings: Sequence[Sequence[int]],
+    largest_share: float = _LARGEST_SHARE,
 ) -> tuple[list[tuple[int, int]], list[str]]:
-    """Drop groups of near-duplicates that contain at least five images and more than a fifth of a class.
+    """Drop groups of near-duplicates that contain at least five images and too large a share of a class.
 
     Images that already belong to a recording or to versions of one image are not counted.
 
@@ -312,6 +347,8 @@ def drop_dominating_groups(
         Positions of pairs of apparent near-duplicates.
     recordings : sequence of sequence of int
         Positions of the frames of each recording, and of the versions of each image.
+    largest_share : float
+        Largest share of a class in one group.
 
     Returns
     -------
@@ -327,7 +364,7 @@ def drop_dominating_groups(
     for group in group_pairs(len(labels), near):
         counts = Counter(labels[i] for i in group if i not in in_recordings)
         dominated = [
-            label for label, n in counts.items() if n >= _FEWEST_TOO_ALIKE and n > _LARGEST_SHARE * sizes[label]
+            label for label, n in counts.items() if n >= _FEWEST_TOO_ALIKE and n > largest_share * sizes[label]
         ]
         if dominated:
             dropped.update(group)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from featx.duplicates.similarity import LENGTH
 from featx.errors import StoreError
 from featx.store import StoredPairs, read_pairs, write_pairs
 
-_FEWEST = 2000
+_FEWEST = 100
 """Smaller data sets are compared in less time than it takes to read and write a file."""
 
 _METHOD = json.dumps(
@@ -31,6 +33,27 @@ _METHOD = json.dumps(
     }
 )
 """What a stored comparison depends on, apart from the signatures."""
+
+VERSIONS_METHOD = "featx versions 1"
+"""Name of the method that finds versions, which changes with the pairs that it finds."""
+
+
+class Versions(NamedTuple):
+    """Pairs of versions of one original, as positions, and the digest of the images and groups that were searched."""
+
+    of: str = ""
+    pairs: Sequence[tuple[int, int]] = ()
+
+
+NO_VERSIONS = Versions()
+
+
+def versions_digest(content_hashes: NDArray[np.uint8], signatures: NDArray[np.uint8], groups: NDArray[np.int64]) -> str:
+    """Return the digest of images and of the groups that are known of them; see :meth:`KeptComparison.versions`."""
+    digest = hashlib.sha256(VERSIONS_METHOD.encode())
+    for part in (content_hashes, _checksums(signatures), groups.astype("<i8")):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 class KeptComparison:
@@ -48,6 +71,7 @@ class KeptComparison:
     def __init__(self, cache: Path, features_id: str, dataset_id: str) -> None:
         self._cache, self._features_id, self._dataset_id = cache, features_id, dataset_id
         self._is_current = False
+        self._versions = NO_VERSIONS
 
     def recall(self, content_hashes: NDArray[np.uint8], signatures: NDArray[np.uint8]) -> Comparison | None:
         """Return the stored comparison of the images that are unchanged; None if there is none.
@@ -75,18 +99,37 @@ class KeptComparison:
                 best, best_place, n_best = stored, place, n_common
             if is_own and n_common:
                 self._is_current = n_common == n == len(place)
+                self._versions = Versions(stored.versions_of, _pairs(stored, "version_one", "version_other"))
                 break
         return None if best is None else _comparison(best).placed(best_place, n)
 
+    def versions(self, of: str) -> Sequence[tuple[int, int]] | None:
+        """Return the stored pairs of versions; None if they were not searched for among these images and groups.
+
+        Parameters
+        ----------
+        of : str
+            Digest of :func:`versions_digest`.
+        """
+        return self._versions.pairs if self._versions.of == of else None
+
     def keep(
-        self, content_hashes: NDArray[np.uint8], signatures: NDArray[np.uint8], comparison: Comparison | None
+        self,
+        content_hashes: NDArray[np.uint8],
+        signatures: NDArray[np.uint8],
+        comparison: Comparison | None,
+        versions: Versions = NO_VERSIONS,
     ) -> None:
         """Store a comparison, unless it is already stored; see :meth:`recall`.
 
         A cache that cannot be written is no error, because a comparison only saves time.
         """
-        if not self._dataset_id or len(content_hashes) < _FEWEST or comparison is None or self._is_current:
+        n = len(content_hashes)
+        is_current = self._is_current and versions.of == self._versions.of
+        is_empty = comparison is None and not versions.of
+        if not self._dataset_id or n < _FEWEST or is_current or is_empty:
             return
+        comparison = comparison or Comparison.none(n)
         lists, pairs = comparison.neighbours, comparison.candidates
         columns: dict[str, NDArray[Any]] = {
             "content_hash": content_hashes,
@@ -99,8 +142,10 @@ class KeptComparison:
             "one": pairs.ones,
             "other": pairs.others,
             "pair_gap": pairs.gaps,
+            "version_one": np.array([one for one, _ in versions.pairs], np.int64),
+            "version_other": np.array([other for _, other in versions.pairs], np.int64),
         }
-        stored = StoredPairs(_METHOD, comparison.n_lost, columns)
+        stored = StoredPairs(_METHOD, comparison.n_lost, columns, versions.of)
         with contextlib.suppress(StoreError):
             write_pairs(self._cache, self._features_id, self._dataset_id, stored)
 
@@ -117,6 +162,11 @@ def _places(stored: StoredPairs, content_hashes: NDArray[np.uint8], checksums: N
     place = np.minimum(np.searchsorted(hashes, known), n - 1)
     same = (hashes[place] == known) & (checksums[place] == stored.columns["signature_crc"])
     return np.where(same, place, -1)
+
+
+def _pairs(stored: StoredPairs, *names: str) -> list[tuple[int, int]]:
+    one, other = (stored.columns[name].tolist() for name in names)
+    return list(zip(one, other, strict=True))
 
 
 def _comparison(stored: StoredPairs) -> Comparison:

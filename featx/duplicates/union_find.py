@@ -20,11 +20,26 @@ class UnionFind:
 
     def __init__(self, n: int) -> None:
         self._parent = list(range(n))
+        self._size = [1] * n
 
     def union(self, one: int, other: int) -> None:
         """Join the groups of two positions."""
         first, second = sorted((self._root(one), self._root(other)))
-        self._parent[second] = first
+        if first != second:
+            self._parent[second] = first
+            self._size[first] += self._size[second]
+
+    def group(self, position: int) -> int:
+        """Return a position that represents the group of a position."""
+        return self._root(position)
+
+    def size(self, position: int) -> int:
+        """Return the number of members of the group of a position."""
+        return self._size[self._root(position)]
+
+    def are_together(self, one: int, other: int) -> bool:
+        """Return whether two positions are in one group."""
+        return self._root(one) == self._root(other)
 
     def union_all(self, positions: Sequence[int]) -> None:
         """Join the groups of several positions."""

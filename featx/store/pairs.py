@@ -15,10 +15,11 @@ from featx.store.files import entries, prepare_cache, write_cache_file
 from featx.store.hdf5 import StoredFile, new_hdf5, open_stored
 
 _FORMAT_NAME = "featx pairs"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _OF_IMAGES = {"content_hash": "u1", "signature_crc": "<u4", "count": "<i4", "span": "<f4", "reach": "<f4"}
 _OF_NEIGHBOURS = {"neighbour": "<i4", "neighbour_gap": "<f4"}
 _OF_PAIRS = {"one": "<i4", "other": "<i4", "pair_gap": "<f4"}
+_OF_VERSIONS = {"version_one": "<i4", "version_other": "<i4"}
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class StoredPairs:
     columns : dict of str to ndarray
         ``content_hash`` (uint8, shape (n, 32), ascending), ``signature_crc`` (uint32), ``count`` (int32), ``span`` and
         ``reach`` (float32) of each image; ``neighbour`` (int32) and ``neighbour_gap`` (float32) of each neighbour;
-        ``one``, ``other`` (int32) and ``pair_gap`` (float32) of each pair.
+        ``one``, ``other`` (int32) and ``pair_gap`` (float32) of each pair; ``version_one`` and ``version_other``
+        (int32) of each pair of versions of one original.
+    versions_of : str
+        Digest of the images and groups among which versions were searched for; empty if they were not.
     """
 
     method: str
     n_lost: int
     columns: dict[str, NDArray[Any]]
+    versions_of: str = ""
 
 
 def write_pairs(cache: Path, features_id: str, dataset_id: str, pairs: StoredPairs) -> None:
@@ -53,10 +58,11 @@ def write_pairs(cache: Path, features_id: str, dataset_id: str, pairs: StoredPai
     path = prepare_cache(cache, "pairs") / f"{features_id}-{dataset_id}.h5"
     attrs: dict[str, str | int] = {"format": _FORMAT_NAME, "format_version": _FORMAT_VERSION}
     attrs |= {"features_id": features_id, "method": pairs.method, "n_lost": pairs.n_lost}
+    attrs["versions_of"] = pairs.versions_of
 
     def write(temporary: Path) -> None:
         with new_hdf5(temporary, attrs) as file:
-            for name, dtype in {**_OF_IMAGES, **_OF_NEIGHBOURS, **_OF_PAIRS}.items():
+            for name, dtype in {**_OF_IMAGES, **_OF_NEIGHBOURS, **_OF_PAIRS, **_OF_VERSIONS}.items():
                 file.add(name, pairs.columns[name].astype(dtype, copy=False))
 
     write_cache_file(path, write)
@@ -103,20 +109,27 @@ def check_pairs(path: Path) -> StoredPairs:
     file = open_stored(path, _FORMAT_VERSION)
     version = file.attrs.get("format_version")
     method, n_lost = file.attrs.get("method"), file.attrs.get("n_lost")
+    versions_of = file.attrs.get("versions_of")
     named = file.attrs.get("format"), version, file.attrs.get("features_id")
     is_known = named == (_FORMAT_NAME, _FORMAT_VERSION, path.name.partition("-")[0])
+    is_known &= isinstance(versions_of, str)
     if not is_known or not isinstance(method, str) or not isinstance(n_lost, int) or n_lost < 0:
         raise DamagedStoreError(f"{path} does not contain the pairs of a data set")
     file.check_structure()
     columns = _columns(file)
     if not _is_consistent(columns):
         raise DamagedStoreError(f"{path}: the numbers of images, neighbours and pairs do not fit together")
-    return StoredPairs(method, n_lost, columns)
+    return StoredPairs(method, n_lost, columns, str(versions_of))
 
 
 def _columns(file: StoredFile) -> dict[str, NDArray[Any]]:
     columns = {}
-    for names, first in ((_OF_IMAGES, "count"), (_OF_NEIGHBOURS, "neighbour"), (_OF_PAIRS, "one")):
+    for names, first in (
+        (_OF_IMAGES, "count"),
+        (_OF_NEIGHBOURS, "neighbour"),
+        (_OF_PAIRS, "one"),
+        (_OF_VERSIONS, "version_one"),
+    ):
         length = (file.shape(first) or (0,))[0]
         for name, dtype in names.items():
             shape = (length, 32) if name == "content_hash" else (length,)
@@ -139,6 +152,7 @@ def _is_consistent(columns: dict[str, NDArray[Any]]) -> bool:
     one, other = columns["one"], columns["other"]
     codes = one.astype(np.int64) * n + other
     in_order = bool((codes[1:] > codes[:-1]).all() and (one < other).all())
+    in_order &= all(_are_positions(columns[name], n) for name in _OF_VERSIONS)
     numbers = [gaps, columns["pair_gap"], columns["span"], columns["reach"]]
     return in_order and _are_positions(one, n) and _are_positions(other, n) and all(map(_are_gaps, numbers))
 

@@ -1,0 +1,199 @@
+"""Find images that are rotated, shifted, cropped, sheared or otherwise augmented versions of one original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates.alignment import HIGHEST_SCORE, Alignment
+from featx.duplicates.local_features import Describer, Points, Texture
+from featx.duplicates.union_find import UnionFind
+from featx.duplicates.votes import most_voted
+
+Read = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+
+LEAST_SCORE, CERTAIN_SCORE = 3.0, 4.75
+"""Smallest score of two versions, even if random pairs have far smaller scores, and score that is always sufficient."""
+
+_BEYOND = (1.5, 0.5)
+"""How far beyond the 99th percentile the scores of candidates reach, in units of the distance from the 90th to the 99th
+percentile: for 100 candidates, and more for each tenfold number. Candidates are more similar than random pairs."""
+
+_LARGE, _FEWEST_LINKS = 3, 2
+"""Number of members from which two groups are joined only by at least two pairs."""
+
+WHOLE = 2000
+"""Number of images up to which all are searched. Of more images, a sample is searched first."""
+
+_SAMPLE = 4
+"""The sample has about this number times the square root of the number of images."""
+
+_FEWEST_IN_SAMPLE = 1000
+_ENOUGH = 3
+"""Number of pairs in the sample from which all images are searched."""
+
+_FIRST, _MOST = 3, 12
+"""Number of candidates that are aligned for each image: at first, and if the first contain versions."""
+
+_RANDOM_PAIRS = 1000
+_FEWEST_RANDOM_PAIRS = 200
+_KEPT = 4000
+_BLOCK = 1 << 9
+
+
+def find_transformed(
+    content_hashes: NDArray[np.uint8],
+    read: Read,
+    groups: NDArray[np.int64],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[tuple[int, int]]:
+    """Find pairs of images that show the same original after geometric and other changes.
+
+    Candidates for an image are the images whose distinct points are most similar (:func:`most_voted`). The two images
+    of a candidate are aligned, and the agreement of their textures is scored (:class:`Alignment`). A pair is found if
+    its score exceeds 3.0 and the scores to be expected of different images, which follow from random pairs of the same
+    set (:func:`score_by_chance`). Images that are alike by nature therefore need a higher score. Two groups of at least
+    three images are joined only by two pairs, so that a single wrong pair does not join all versions of two originals.
+
+    Of more than 2,000 images, a sample is searched first: about four times the square root of their number, at least
+    1,000. Only if it contains at least 3 pairs, all images are searched. The sample depends only on the contents.
+
+    Parameters
+    ----------
+    content_hashes : ndarray of shape (n, 32), uint8
+        SHA-256 of each file's bytes, ascending and without repetition.
+    read : callable
+        Function that takes ascending positions and returns signatures, shape (n_positions, 64, 64), uint8.
+    groups : ndarray of shape (n,), int64
+        Number of the group of each image, as known so far. Pairs within a group are not searched for.
+    progress : callable
+        Called with (work done, total).
+
+    Returns
+    -------
+    list of (int, int)
+        Pairs of positions, the smaller first. They connect the versions of an original, but not each with each other.
+    """
+    n = len(content_hashes)
+    if n <= WHOLE:
+        return _Search(np.arange(n), read, groups, progress).pairs()
+    size = max(_FEWEST_IN_SAMPLE, _SAMPLE * int(np.sqrt(n)))
+    first = np.ascontiguousarray(content_hashes[:, :4]).view(">u4").ravel()
+    sample = np.flatnonzero(first < np.uint32(min(1.0, size / n) * 0xFFFFFFFF))
+    if len(_Search(sample, read, groups, progress).pairs()) < _ENOUGH:
+        return []
+    return _Search(np.arange(n), read, groups, progress).pairs()
+
+
+def score_by_chance(scores: NDArray[np.float64], n_pairs: int) -> float:
+    """Return the score that different images rarely exceed among ``n_pairs`` candidates, from 3.0 to 4.75.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_random,), float64
+        Scores of random pairs. Scores are limited, as correlations are: the upper tail of their distribution is
+        extrapolated as exponential after Fisher's transformation.
+    n_pairs : int
+    """
+    if len(scores) < _FEWEST_RANDOM_PAIRS:
+        return LEAST_SCORE
+    tenth, hundredth = np.arctanh(np.quantile(scores, [0.9, 0.99]) / (1.001 * HIGHEST_SCORE))
+    least, more = _BEYOND
+    expected = hundredth + (hundredth - tenth) * (least + more * (np.log10(max(n_pairs, 100)) - 2))
+    return float(np.clip(HIGHEST_SCORE * np.tanh(expected), LEAST_SCORE, CERTAIN_SCORE))
+
+
+class _Search:
+    """Search some images for versions of one original; the positions are those of all images."""
+
+    def __init__(
+        self, at: NDArray[np.int64], read: Read, groups: NDArray[np.int64], progress: Callable[[int, int], None]
+    ) -> None:
+        self._at, self._read, self._progress = at, read, progress
+        self._union_find = UnionFind(len(at))
+        self._union_find.union_equal(groups[at].tolist())
+        self._describer, self._alignment = Describer(), Alignment()
+        self._textures: dict[int, Texture] = {}
+        self._points: list[Points] = []
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return pairs that connect the versions of each original."""
+        n = len(self._at)
+        if n < 2:
+            return []
+        total = n * (3 + _FIRST)
+        self._points = self._described(total)
+        codes = [points.codes for points in self._points]
+        ones, others, ranks = most_voted(codes, _MOST, lambda done, of: self._progress(n + n * done // of, total))
+        chance = np.array([self._score(*pair) for pair in _random_pairs(n, ones, others)])
+        least = score_by_chance(chance, len(ones))
+        found: list[tuple[int, int]] = []
+        waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        done = 3 * n
+        for is_first in (True, False):
+            if not is_first and len(found) < _ENOUGH:
+                break
+            chosen = (ranks < _FIRST) == is_first
+            for one, other in zip(ones[chosen].tolist(), others[chosen].tolist(), strict=True):
+                done += 1
+                if done % 64 == 0:
+                    self._progress(min(done, total - 1), total)
+                if self._union_find.are_together(one, other) or self._score(one, other) <= least:
+                    continue
+                if min(self._union_find.size(one), self._union_find.size(other)) >= _LARGE:
+                    link = self._link(one, other)
+                    pairs = [*waiting.pop(link, ()), (one, other)]
+                    if len(pairs) < _FEWEST_LINKS:
+                        waiting[link] = pairs
+                        continue
+                else:
+                    pairs = [(one, other)]
+                self._union_find.union(one, other)
+                found += pairs
+        found += self._confirmed([pair for pairs in waiting.values() for pair in pairs])
+        self._progress(total, total)
+        return [(int(self._at[one]), int(self._at[other])) for one, other in found]
+
+    def _link(self, one: int, other: int) -> tuple[int, int]:
+        """Return the groups of two images, the smaller number first."""
+        low, high = sorted((self._union_find.group(one), self._union_find.group(other)))
+        return low, high
+
+    def _confirmed(self, waiting: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the pairs of large groups that at least two pairs join, after these groups have grown."""
+        links: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for pair in waiting:
+            if not self._union_find.are_together(*pair):
+                links.setdefault(self._link(*pair), []).append(pair)
+        return [pair for pairs in links.values() if len(pairs) >= _FEWEST_LINKS for pair in pairs]
+
+    def _described(self, total: int) -> list[Points]:
+        points: list[Points] = []
+        for start in range(0, len(self._at), _BLOCK):
+            for signature in self._read(self._at[start : start + _BLOCK]):
+                points.append(self._describer.points(signature))
+            self._progress(len(points), total)
+        return points
+
+    def _score(self, one: int, other: int) -> float:
+        points = self._points
+        return self._alignment.score((points[one], self._texture(one)), (points[other], self._texture(other)))
+
+    def _texture(self, position: int) -> Texture:
+        if position not in self._textures:
+            if len(self._textures) >= _KEPT:
+                del self._textures[next(iter(self._textures))]
+            self._textures[position] = self._describer.texture(self._read(self._at[[position]])[0])
+        return self._textures[position]
+
+
+def _random_pairs(n: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> Sequence[tuple[int, int]]:
+    """Return random pairs that are no candidates."""
+    drawn = np.random.default_rng(0).integers(0, n, (2 * _RANDOM_PAIRS, 2))
+    one, other = drawn.min(axis=1), drawn.max(axis=1)
+    codes = np.unique((one * n + other)[one != other])
+    codes = codes[~np.isin(codes, ones * n + others)]
+    codes = np.sort(np.random.default_rng(1).permutation(codes)[:_RANDOM_PAIRS])
+    return list(zip((codes // n).tolist(), (codes % n).tolist(), strict=True))
