@@ -376,7 +376,9 @@ def test_named_groups_and_duplicates_are_joined(fake, scenes):
 
 
 def test_a_class_too_alike_is_reported_and_not_merged(fake, scenes, monkeypatch):
-    monkeypatch.setattr("featx.duplicates.grouping._Contents.near_duplicates", lambda *given: [(i, i + 1) for i in range(6)])
+    monkeypatch.setattr(
+        "featx.duplicates.grouping._Contents.near_duplicates", lambda *given: [(i, i + 1) for i in range(6)]
+    )
     found, groups = grouped(fake, scenes)
     assert groups == []
     assert (found.too_alike, found.near) == (("a",), ())
