@@ -16,13 +16,19 @@ classes differ by small structures.
 Any two versions of one original are a true pair; a pair is found if both images are in one group. For each set, print
 recall and precision of the pairs, the accuracy that ``fit`` states for the augmented set with the groups that featx
 finds and with the true groups, and the accuracy on the originals alone. Print a Markdown table, then JSON.
+
+``--sizes 100000`` instead measures the search for versions alone, in sets of this size without versions: signatures of
+the images of the folders, and negatives of them if there are too few. Print seconds and peak memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
+import resource
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -34,9 +40,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from scipy import ndimage
 
 from benchmarks.processes import print_head, print_json, print_row
-from featx.duplicates import group_samples
+from featx.duplicates import find_transformed, group_samples
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.images import prepare
 from featx.runtime import Runtime
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +61,11 @@ def main() -> None:
     parser.add_argument("--augmenters", default=",".join(AUGMENTERS))
     parser.add_argument("--settings", default=",".join(_SETTINGS))
     parser.add_argument("--no-accuracy", action="store_true", help="leave out the accuracies")
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[])
     arguments = parser.parse_args()
+    if arguments.sizes:
+        measure_search(arguments.folders, arguments.sizes)
+        return
     sets: list[tuple[str, list[tuple[str, Pixels]]]] = [
         (folder.name, read_originals(folder, arguments.originals)) for folder in arguments.folders
     ]
@@ -138,6 +149,38 @@ def measure(folder: Path, runtime: Runtime, with_accuracy: bool) -> dict[str, An
         found["groups found"] = fit_accuracy(table, None, runtime.cache)
         found["true groups"] = fit_accuracy(table, r"--([a-j]+)", runtime.cache)
     return found
+
+
+def measure_search(folders: list[Path], sizes: list[int]) -> None:
+    """Search sets of signatures without versions, and print seconds and peak memory."""
+    print_head("images", "seconds", "peak memory without signatures, MB", "pairs found")
+    results = []
+    for size in sizes:
+        signatures, hashes = read_signatures(folders, size)
+        before = peak_mb()
+        start = time.perf_counter()
+        found = find_transformed(hashes, lambda at: signatures[at], np.arange(size))  # noqa: B023
+        seconds = time.perf_counter() - start
+        results.append({"images": size, "seconds": seconds, "mb": peak_mb() - before, "pairs": len(found)})
+        print_row(size, round(seconds, 1), round(peak_mb() - before), len(found))
+    print_json(results)
+
+
+def read_signatures(folders: list[Path], size: int) -> tuple[Pixels, Pixels]:
+    """Return signatures of images of folders, and of their negatives, in the order of their hashes."""
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    random.Random(0).shuffle(paths)
+    signatures = np.array([prepare(path.read_bytes(), 32, "squash").signature for path in paths[:size]])
+    signatures = np.concatenate([signatures, 255 - signatures[: size - len(signatures)]])
+    assert len(signatures) == size, "the folders contain too few images"
+    digests = np.array([np.frombuffer(hashlib.sha256(signature).digest(), np.uint8) for signature in signatures])
+    order = np.argsort(digests.view("S32").ravel(), kind="stable")
+    return signatures[order], digests[order]
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _pairs(counts: Counter[Any]) -> int:

@@ -42,7 +42,7 @@ def _rows(n: int):
 
     hashes = np.frombuffer(b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(n)), np.uint8).reshape(-1, 32)
     rng = np.random.default_rng(0)
-    signatures = rng.integers(0, 256, (n, 16, 16)).astype(np.uint8)
+    signatures = rng.integers(0, 256, (n, 64, 64)).astype(np.uint8)
     return Rows(keys_of(hashes), signatures, rng.normal(size=(n, _DIM)).astype(np.float32))
 
 

@@ -43,7 +43,7 @@ def room(path: Path) -> str:
     [
         ({"h5py"}, {"network_files", "store"}),
         ({"keras", "tensorflow"}, {"augmentation", "backbones", "engines", "libraries", "training"}),
-        ({"cv2"}, {"capturing"}),
+        ({"cv2"}, {"opencv"}),
         ({"dask", "distributed"}, {"cluster"}),
     ],
 )

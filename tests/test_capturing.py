@@ -579,11 +579,11 @@ def test_folds_keep_each_recording_together_without_an_option(tmp_path, fake, re
     folds = folds_of(model)
     assert len(folds) == 6
     assert [len(found) for found in folds.values()] == [1] * 6
-    # The frames are so different that only their names show that they belong to one recording.
+    # The frames are so different that without their names only parts of a recording are found.
     for number, path in enumerate(sorted((tmp_path / "data").rglob("*.jpg"))):
         path.rename(path.with_name(f"{'abcdefghij'[number // 10]}{'abcdefghij'[number % 10]}.jpg"))
     renamed = featx.fit(featx.extract(tmp_path / "data", "quadrants", runtime=fake.runtime), runtime=fake.runtime)
-    assert renamed.evaluation.n_groups == 72
+    assert 6 < renamed.evaluation.n_groups <= 72
 
 
 def test_recordings_stay_together_among_other_images_and_groups(tmp_path, fake, recording):

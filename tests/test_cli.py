@@ -91,7 +91,15 @@ def test_every_command_has_help_json_documentation_and_a_twin():
 )
 def test_arguments_are_those_of_the_library_twin(name):
     command = commands()[name]
-    own = {"cache", "workers", "batch_size", "device", "max_pixels", "as_json"}  # parameters of Runtime, and --json
+    own = {
+        "cache",
+        "workers",
+        "batch_size",
+        "device",
+        "max_pixels",
+        "cluster",
+        "as_json",
+    }  # parameters of Runtime, and --json
     theirs = set(inspect.signature(COMMANDS[name]).parameters) - {"runtime"}
     assert {parameter.name for parameter in command.params} - own == theirs
 

@@ -14,7 +14,7 @@ from featx.duplicates.votes import most_voted
 
 Read = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
-LEAST_SCORE, CERTAIN_SCORE = 3.5, 4.75
+LEAST_SCORE, CERTAIN_SCORE = 4.0, 4.75
 """Smallest score of two versions, even if random pairs have far smaller scores, and score that is always sufficient."""
 
 _BEYOND = (1.5, 0.5)
@@ -53,7 +53,7 @@ def find_transformed(
 
     Candidates for an image are the images whose distinct points are most similar (:func:`most_voted`). The two images
     of a candidate are aligned, and the agreement of their textures is scored (:class:`Alignment`). A pair is found if
-    its score exceeds 3.5 and the scores to be expected of different images, which follow from random pairs of the same
+    its score exceeds 4.0 and the scores to be expected of different images, which follow from random pairs of the same
     set (:func:`score_by_chance`). Images that are alike by nature therefore need a higher score. Two groups of at least
     three images are joined only by two pairs, so that a single wrong pair does not join all versions of two originals.
 
@@ -88,7 +88,7 @@ def find_transformed(
 
 
 def score_by_chance(scores: NDArray[np.float64], n_pairs: int) -> float:
-    """Return the score that different images rarely exceed among ``n_pairs`` candidates, from 3.5 to 4.75.
+    """Return the score that different images rarely exceed among ``n_pairs`` candidates, from 4.0 to 4.75.
 
     Parameters
     ----------
