@@ -311,9 +311,19 @@ class _DatasetReader:
         together = [*recordings, *versions]
         group_of = recording_numbers(together, len(rows))
         mark = group_of[[first[row] for row in range(len(signatures))]]
-        pairs = [(first[one], first[other]) for one, other in self._near(patterns, mark, progress)]
+        pairs = [
+            (first[one], first[other])
+            for one, other in self._near(patterns, mark, lambda done, total: progress(done, 2 * total))
+        ]
         pairs, too_alike = drop_dominating_groups(labels, pairs, together)
-        pairs += self._augmented(signatures, group_pairs(len(rows), [*same, *pairs]), together, labels, progress)
+        pairs += self._augmented(
+            signatures,
+            group_pairs(len(rows), [*same, *pairs]),
+            recordings,
+            versions,
+            labels,
+            lambda done, total: progress(total + done, 2 * total),
+        )
         self.too_alike = tuple(too_alike)
         apart = [(one, other) for one, other in pairs if group_of[one] != group_of[other]]
         near = [group for group in group_pairs(len(rows), [*same, *apart]) if len({rows[i] for i in group}) > 1]
@@ -323,7 +333,8 @@ class _DatasetReader:
         self,
         signatures: NDArray[np.uint8],
         near: Sequence[Sequence[int]],
-        together: Sequence[Sequence[int]],
+        recordings: Sequence[Sequence[int]],
+        versions: Sequence[Sequence[int]],
         labels: Sequence[str | None],
         progress: Callable[[int, int], None],
     ) -> list[tuple[int, int]]:
@@ -333,12 +344,14 @@ class _DatasetReader:
         order = np.array([self._rows[content] for content in contents])
         at = np.array([samples[content] for content in contents])
         groups = UnionFind(len(self._hashes))
-        for group in (*near, *together):
+        for group in (*near, *versions):
             groups.union_all(group)
+        known = groups.numbers()
+        known[[i for recording in recordings for i in recording]] = -1
         hashes = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 32)
-        found = find_transformed(hashes, lambda some: signatures[order[some]], groups.numbers()[at], progress)
+        found = find_transformed(hashes, lambda some: signatures[order[some]], known[at], progress)
         pairs = [(int(at[one]), int(at[other])) for one, other in found]
-        return drop_dominating_groups(labels, pairs, together, LARGEST_SHARE_OF_VERSIONS)[0]
+        return drop_dominating_groups(labels, pairs, [*recordings, *versions], LARGEST_SHARE_OF_VERSIONS)[0]
 
     def _near(
         self,

@@ -68,8 +68,8 @@ def test_signature_is_a_thumbnail_of_the_whole_image():
     left_dark[:, 64:] = 255
     signature = prepare(png(left_dark), 32, "crop").signature
     assert signature.dtype == np.uint8
-    assert (signature[:, :8] == 0).all()
-    assert (signature[:, 8:] == 255).all()
+    assert (signature[:, :32] == 0).all()
+    assert (signature[:, 32:] == 255).all()
 
 
 def test_decode_version_changes_with_any_pixel(monkeypatch):

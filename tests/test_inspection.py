@@ -254,7 +254,7 @@ def test_progress_of_the_comparison(scenes):
     reported = []
     inspect(scenes, runtime=Runtime(progress=lambda *at: reported.append(at)))
     compared = [at[1:] for at in reported if at[0] == "finding near-duplicates"]
-    assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 216), (216, 216), (1, 1))
+    assert (compared[0], compared[1], compared[-2], compared[-1]) == ((0, 0), (24, 432), (288, 288), (1, 1))
 
 
 def test_scans_that_were_saved_smaller_are_near_duplicates(tmp_path):

@@ -243,10 +243,10 @@ def test_a_file_of_other_content_or_of_a_later_version_is_replaced(tmp_path, sma
     shutil.copy(path, other)
     with pytest.raises(DamagedStoreError, match="does not contain the pairs of a data set"):
         check_pairs(other)
-    monkeypatch.setattr("featx.store.pairs._FORMAT_VERSION", 2)
+    monkeypatch.setattr("featx.store.pairs._FORMAT_VERSION", 3)
     write_pairs(cache, "f" * 16, "d" * 16, next(iter([check_pairs(stored(tmp_path / "other"))])))
     monkeypatch.undo()
-    with pytest.raises(NewerFormatError, match=r"has format 2; this version of featx reads format 1\. Update featx"):
+    with pytest.raises(NewerFormatError, match=r"has format 3; this version of featx reads format 2\. Update featx"):
         check_pairs(path)
 
 

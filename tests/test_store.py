@@ -245,9 +245,9 @@ def test_unreadable_segment_is_set_aside(tmp_path, damage):
 def test_newer_format_is_an_error_and_is_not_replaced(tmp_path):
     store = write(tmp_path, rows(1))
     path = segment_of(store)
-    edit_index(path, lambda index: index["attrs"].update(format_version=3))
+    edit_index(path, lambda index: index["attrs"].update(format_version=4))
     for do in (store.snapshot, store.header, lambda: write(tmp_path, rows(2))):
-        with pytest.raises(NewerFormatError, match="has format 3; this version of featx reads format 2. Update featx"):
+        with pytest.raises(NewerFormatError, match="has format 4; this version of featx reads format 3. Update featx"):
             do()
     assert path.exists()
 

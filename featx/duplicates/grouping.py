@@ -202,6 +202,8 @@ def group_samples(
         union_find.union(one, other)
     if len(table):
         groups = union_find.numbers()
+        # Recordings made in one place show the same background; their frames are no versions of each other.
+        groups[[i for recording in recordings for i in recording]] = -1
         augmented = images.augmented_versions(groups, lambda done, total: progress(total + done, 2 * total))
         augmented, _ = drop_dominating_groups(table.y.tolist(), augmented, together, LARGEST_SHARE_OF_VERSIONS)
         for one, other in augmented:
