@@ -117,6 +117,7 @@ class _Search:
         self._describer, self._alignment = Describer(), Alignment()
         self._textures: dict[int, Texture] = {}
         self._points: list[Points] = []
+        self._least = 0.0
 
     def pairs(self) -> list[tuple[int, int]]:
         """Return pairs that connect the versions of each original."""
@@ -127,8 +128,6 @@ class _Search:
         self._points = self._described(total)
         codes = [points.codes for points in self._points]
         ones, others, ranks = most_voted(codes, _MOST, lambda done, of: self._progress(n + n * done // of, total))
-        chance = np.array([self._score(*pair) for pair in _random_pairs(n, ones, others)])
-        least = score_by_chance(chance, len(ones))
         found: list[tuple[int, int]] = []
         waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
         done = 3 * n
@@ -140,7 +139,7 @@ class _Search:
                 done += 1
                 if done % 64 == 0:
                     self._progress(min(done, total - 1), total)
-                if self._union_find.are_together(one, other) or self._score(one, other) <= least:
+                if self._union_find.are_together(one, other) or not self._are_versions(one, other, ones, others):
                     continue
                 if min(self._union_find.size(one), self._union_find.size(other)) >= _LARGE:
                     link = self._link(one, other)
@@ -155,6 +154,14 @@ class _Search:
         found += self._confirmed([pair for pairs in waiting.values() for pair in pairs])
         self._progress(total, total)
         return [(int(self._at[one]), int(self._at[other])) for one, other in found]
+
+    def _are_versions(self, one: int, other: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
+        """Return whether the score of two images is high enough; random pairs are scored only if they can matter."""
+        score = self._score(one, other)
+        if score > LEAST_SCORE and not self._least:
+            chance = np.array([self._score(*pair) for pair in _random_pairs(len(self._at), ones, others)])
+            self._least = score_by_chance(chance, len(ones))
+        return score > max(self._least, LEAST_SCORE)
 
     def _link(self, one: int, other: int) -> tuple[int, int]:
         """Return the groups of two images, the smaller number first."""
