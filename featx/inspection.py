@@ -203,7 +203,7 @@ def inspect(
     started = time.monotonic()
     with runtime.stage("listing the images") as advance:
         dataset = scan(
-            Path(data),
+            data,
             label_by=label_by,
             path_column=path_column,
             label_column=label_column,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from featx.arguments import checked
 from featx.classifier import FeatureClassifier, Predictions
 from featx.runtime import Runtime
+from featx.source import place_of
 from featx.table import FeatureTable
 
 if TYPE_CHECKING:
@@ -143,4 +144,4 @@ class Classifier(FeatureClassifier):
         data, head = self.evaluation.made.get("data"), self.evaluation.head
         if not isinstance(data, str) or head not in HEAD_NAMES:
             return ", or fit the model again"
-        return f", or fit the model again: {fit_call(Path(data), head, self.spec)}"
+        return f", or fit the model again: {fit_call(place_of(data), head, self.spec)}"

@@ -19,6 +19,7 @@ from featx.prediction import sorting
 from featx.readers import draw_thumbnails
 from featx.runtime import Runtime
 from featx.source import (
+    Addresses,
     BrokenLinkError,
     Entry,
     ImageFile,
@@ -102,7 +103,8 @@ def test_the_source_of_a_path_is_the_folder_or_the_folder_of_the_file(tmp_path):
     (tmp_path / "list.csv").touch()
     assert source_at(tmp_path) == dataset_source(tmp_path) == LocalFolder(tmp_path)
     assert source_at(tmp_path / "list.csv") is None
-    assert source_beside(tmp_path / "list.csv") == dataset_source(tmp_path / "list.csv") == LocalFolder(tmp_path)
+    assert source_beside(tmp_path / "list.csv") == LocalFolder(tmp_path)
+    assert dataset_source(tmp_path / "list.csv") == Addresses(LocalFolder(tmp_path))
     assert image_at(tmp_path / "a.png") == ImageFile(Sample("a.png"), LocalFolder(tmp_path))
     with pytest.raises(DatasetNotFoundError, match="no such file or folder: .*gone"):
         source_at(tmp_path / "gone")

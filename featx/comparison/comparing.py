@@ -30,6 +30,7 @@ from featx.options import (
 )
 from featx.output import OutputFile
 from featx.runtime import Runtime
+from featx.source import place_of
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 
 
@@ -138,7 +139,7 @@ def compare(
         trained = NetworksToTrain(scratch, unfreeze, augment, views, class_weight)
         splitting = SplitOptions(group_by, group_versions, seed)
         drawn = None if curves is None else OutputFile(Path(curves), (".png",), overwrite, "curves", [Path(data)])
-        return compare_on_held_out(Path(data), variants, made, trained, splitting, drawn, options, run, runtime)
+        return compare_on_held_out(place_of(data), variants, made, trained, splitting, drawn, options, run, runtime)
     if curves is not None or augment is not None or views:
         raise EvaluationError(
             "`curves`, `augment` and `views` apply only to trained networks; add `scratch=True` or `unfreeze=N`, or "

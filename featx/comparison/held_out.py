@@ -19,6 +19,7 @@ from featx.heads import Head, make_head
 from featx.options import DEFAULT_HEAD, ClassWeight, FeatureOptions, RunOptions, SplitOptions, TrainOptions
 from featx.output import OutputFile
 from featx.runtime import Runtime
+from featx.source import Place
 from featx.training import (
     SCRATCH,
     SCRATCH_SIZE,
@@ -75,7 +76,7 @@ class _Evaluated:
 
 
 def compare_on_held_out(
-    data: Path,
+    data: Place,
     variants: Sequence[FeatureVariant],
     heads: Sequence[Head],
     trained: NetworksToTrain,

@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.dataset.splits import SPLITS, exact_split_name, read_split_name
 from featx.errors import AmbiguousLayoutError, DatasetError, as_usage
+from featx.source import without_query
 from featx.table import Categorical, Split
 
 _MANY_CLASSES = 12
@@ -194,7 +195,7 @@ def first_few(names: Sequence[str]) -> str:
 
 def shortened(text: str) -> str:
     """Return a text for a message; the middle of a long text, such as an encoded image, is left out."""
-    half = _LONGEST_SHOWN // 2
+    text, half = without_query(text), _LONGEST_SHOWN // 2
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:half]}...{text[-half:]} ({len(text):,} characters)"
 
 

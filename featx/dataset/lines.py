@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import posixpath
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from featx.dataset.layout import shortened
 from featx.dataset.manifest import LONGEST_NAME
-from featx.dataset.scan import Dataset, image_files
+from featx.dataset.scan import Dataset, images_at
 from featx.errors import DatasetError, DatasetNotFoundError
-from featx.source import Entries, ImageFile, ImageFiles, Source, image_at, source_beside
-from featx.table import Categorical, Sample, Samples
+from featx.source import Entries, ImageFile, ImageFiles, Place, Source, image_at, place_of, source_beside
+from featx.table import Sample
 
 STDIN = "-"
 """Name of the standard input as a list of paths."""
@@ -27,17 +26,17 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MARK = b"\xef\xbb\xbf"
 
 
-def stream_lines(files_from: str | Path, size: int, *, may_be_empty: bool = False) -> Iterator[Dataset]:
+def stream_lines(files_from: str | Place, size: int, *, may_be_empty: bool = False) -> Iterator[Dataset]:
     """Yield the images that a file lists, one path a line, in blocks and in the order of the lines.
 
     Parameters
     ----------
-    files_from : path
+    files_from : path or other place
         The list, or ``-`` for the standard input. Lines end with a line feed, or with a carriage return and a line
         feed; if the list contains NUL characters, these end the paths instead. A byte order mark and empty lines are
         ignored; all other lines are paths, without quotes and comments. Bytes that are not UTF-8 are part of the name.
         Relative paths are relative to the folder of the list; those of the standard input or of a pipe are relative to
-        the working folder.
+        the working folder. A line may also be an address, such as ``s3://bucket/1.jpg``.
     size : int
         Number of images of a block.
     may_be_empty : bool
@@ -68,12 +67,14 @@ def stream_lines(files_from: str | Path, size: int, *, may_be_empty: bool = Fals
             raise DatasetError(f"{name} lists no images")
 
 
-def _opened(files_from: str | Path) -> tuple[Path, BinaryIO]:
+def _opened(files_from: str | Place) -> tuple[Place, BinaryIO]:
     """Return the folder to which the paths of a list are relative, and the open list."""
     if str(files_from) == STDIN:
         return Path(), os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    path = Path(files_from)
+    path = place_of(files_from)
     try:
+        if not isinstance(path, Path):
+            return path.parent, source_beside(path).open(path.name).stream
         stream = path.open("rb")  # also a pipe, as of <(find ...)
         is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
         return path.parent if is_file else Path(), stream
@@ -113,21 +114,17 @@ def _texts(lines: Iterable[bytes], end: bytes) -> Iterator[str]:
             yield path.decode("utf-8", "surrogateescape")
 
 
-def _images_of(beside: Path, texts: Sequence[str]) -> ImageFiles:
+def _images_of(beside: Place, texts: Sequence[str]) -> ImageFiles:
     source = source_beside(beside / "list")
-    images = [_image_of(beside, source, text) for text in texts]
-    stamps = np.array([image.source.stat(image.sample.sample_id) for image in images], np.int64).reshape(-1, 4)
-    return image_files(
-        Samples.of(image.sample for image in images), Categorical.of(image.source for image in images), stamps
-    )
+    return images_at([_image_of(beside, source, text) for text in texts])
 
 
-def _image_of(beside: Path, source: Source, text: str) -> ImageFile:
+def _image_of(beside: Place, source: Source, text: str) -> ImageFile:
     if "://" in text:
         return image_at(text)
     if os.sep == "/" and not text.startswith("/") and ".." not in text:  # without an object of pathlib, for speed
         return ImageFile(Sample(os.path.normpath(text)), source)
     path = Path(text)
     if path.anchor or ".." in path.parts:
-        return image_at(beside / path)
+        return image_at(beside / path if isinstance(beside, Path) else posixpath.normpath(text))
     return ImageFile(Sample(path.as_posix()), source)

@@ -21,9 +21,8 @@ from featx.dataset.layout import first_few, one_form, shortened
 from featx.dataset.spelling import Spellings
 from featx.dataset.splits import exact_split_name
 from featx.errors import DatasetError, FeatxError, MissingExtraError
-from featx.files import open_regular
 from featx.images import image_format, looks_like_image
-from featx.source import source_beside
+from featx.source import Place, place_of, relative_id, source_beside, without_query
 from featx.table import Sample, Split
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
@@ -87,7 +86,7 @@ class _RowError(Exception):
 
 
 def read_manifest(
-    path: Path, path_column: str = "path", label_column: str = "label", remark: Remark = _ignore
+    path: Place, path_column: str = "path", label_column: str = "label", remark: Remark = _ignore
 ) -> list[Sample]:
     """Return the samples of a manifest.
 
@@ -151,7 +150,7 @@ def read_manifest(
         return samples
 
 
-def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
+def read_paths(path: Place, path_column: str = "path", remark: Remark = _ignore) -> list[str]:
     """Return the paths in a manifest, in the order of the rows and relative to the folder of the manifest.
 
     Parameters
@@ -174,7 +173,7 @@ def read_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) 
     return list(stream_paths(path, path_column, remark))
 
 
-def stream_paths(path: Path, path_column: str = "path", remark: Remark = _ignore) -> Iterator[str]:
+def stream_paths(path: Place, path_column: str = "path", remark: Remark = _ignore) -> Iterator[str]:
     """Yield the paths that :func:`read_paths` returns; errors of rows are raised after the last row."""
     with _open_table(path, path_column, None, remark) as table:
         first, table = _peek(table)
@@ -194,7 +193,7 @@ def stream_paths(path: Path, path_column: str = "path", remark: Remark = _ignore
             raise DatasetError(f"{path} lists no images")
 
 
-def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
+def drop_repeats(path: Place, samples: Iterable[Sample], remark: Remark) -> list[Sample]:
     """Return the samples in sample_id order, without repeated rows, which cause a remark.
 
     Raises
@@ -226,7 +225,7 @@ def drop_repeats(path: Path, samples: Iterable[Sample], remark: Remark) -> list[
     return in_order
 
 
-def _check_column(path: Path, table: _Table, parameter: str, column: str) -> None:
+def _check_column(path: Place, table: _Table, parameter: str, column: str) -> None:
     images = [name for name, kind in table.unusable.items() if kind == "images"]
     if images and column not in table.header and (column in images or parameter == "path_column"):
         raise DatasetError(
@@ -246,11 +245,11 @@ def _check_column(path: Path, table: _Table, parameter: str, column: str) -> Non
 
 def _columns_of(table: _Table) -> str:
     more = len(table.header) - _MOST_NAMED
-    has = ", ".join(name[:_MOST_SHOWN] for name in table.header[:_MOST_NAMED])
+    has = ", ".join(without_query(name)[:_MOST_SHOWN] for name in table.header[:_MOST_NAMED])
     return f"{has}, and {more:,} more" if more > 0 else has
 
 
-def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) -> Iterator[_T]:
+def _each_row(path: Place, table: _Table, read: Callable[[Sequence[str]], _T]) -> Iterator[_T]:
     """Yield the values that ``read`` returns for all rows; then raise one error for all rows that cannot be used."""
     faults, first, last = 0, "", 0
     for n, (number, row) in enumerate(table.rows, start=1):
@@ -266,7 +265,7 @@ def _each_row(path: Path, table: _Table, read: Callable[[Sequence[str]], _T]) ->
         raise DatasetError(f"{first}{more}")
 
 
-def _stop_if_many(path: Path, n: int, most: int, what: str) -> None:
+def _stop_if_many(path: Place, n: int, most: int, what: str) -> None:
     if n > most:
         raise DatasetError(f"{path} has more than {most:,} {what}, the maximum for a manifest")
 
@@ -296,12 +295,14 @@ def _split(text: str | None) -> Split | None:
     return split
 
 
-def _inside(folder: Path) -> Callable[[str], str]:
+def _inside(folder: Place) -> Callable[[str], str]:
     """Return a function that converts a listed path to a path relative to the folder of the manifest.
 
     The function raises ``_RowError`` for a path outside this folder.
     """
-    tops = tuple(dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))))
+    tops: tuple[str, ...] = ()
+    if isinstance(folder, Path):
+        tops = tuple(dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder))))
 
     def inside(name: str) -> str:
         if len(name) > LONGEST_NAME:
@@ -314,6 +315,9 @@ def _inside(folder: Path) -> Callable[[str], str]:
             raise _RowError(
                 "the path contains a NUL character, which no file name can contain; check that this is a CSV file"
             )
+        place = place_of(text)
+        if not isinstance(place, Path):
+            return relative_id(place)
         path = posixpath.normpath(text)
         if path == ".":
             raise _RowError("the path is missing")
@@ -341,17 +345,19 @@ def _below(tops: Sequence[str], path: str) -> str | None:
     return None
 
 
-def _without_start(folder: Path, path: str) -> str:
+def _without_start(folder: Place, path: str) -> str:
     """Return advice to remove the start of a path if the rest is the path of a file, else an empty text."""
     parts = path.split("/")
     for at in range(1, min(len(parts), 50)):
-        if os.path.isfile(folder / "/".join(parts[at:])):  # False also if a name is too long for the system
+        if isinstance(folder, Path) and os.path.isfile(
+            folder / "/".join(parts[at:])
+        ):  # False also if a name is too long for the system
             return f" ({'/'.join(parts[at:])} exists: remove {'/'.join(parts[:at])}/ from the paths)"
     return ""
 
 
 @contextlib.contextmanager
-def _open_table(path: Path, path_column: str, label_column: str | None, remark: Remark) -> Iterator[_Table]:
+def _open_table(path: Place, path_column: str, label_column: str | None, remark: Remark) -> Iterator[_Table]:
     """Open a table and read the header; a first row that contains the path of an image is data, not a header."""
     unusable: dict[str, str] = {}
     if path.suffix.lower() in (".parquet", ".pq"):
@@ -374,7 +380,7 @@ def _peek(table: _Table) -> tuple[list[str], _Table]:
 
 
 def _with_header(
-    path: Path, table: _Table, number: int, path_column: str, label_column: str | None, remark: Remark
+    path: Place, table: _Table, number: int, path_column: str, label_column: str | None, remark: Remark
 ) -> _Table:
     """Return the table with column names if the first row is not a header, but contains the path of an image.
 
@@ -386,8 +392,8 @@ def _with_header(
     spellings = Spellings(source_beside(path))
 
     def names_image(at: int) -> bool:
-        if path_column in header or looks_like_image(header[at], b""):
-            return looks_like_image(header[at], b"")
+        if path_column in header or looks_like_image(without_query(header[at]), b""):
+            return looks_like_image(without_query(header[at]), b"")
         # Both rows must name a file: "image,label" is a header even if there is a file label.png.
         column = [row[at] for row in (header, second) if at < len(row)]
         files = [spellings.find(posixpath.normpath(cell)) for cell in column]
@@ -402,21 +408,22 @@ def _with_header(
     elif path_column not in header or label_column not in header:
         if len(header) != 2 or len(paths) != 1:
             names = ",".join("path" if at == paths[0] else f"name{at}" for at in range(len(first)))
+            image = without_query(first[paths[0]])
             raise DatasetError(
-                f"{path} has no header: its first row contains the file {first[paths[0]]}. Add a first line with the "
-                f"column names, such as {names}, where one name is label; or choose the columns by their values in the "
-                f"first row: `path_column={first[paths[0]]}` `label_column=VALUE`"
+                f"{path} has no header: its first row contains the file {image}. Add a first line with the column "
+                f"names, such as {names}, where one name is label; or choose the columns by their values in the first "
+                f"row: `path_column={image}` `label_column=VALUE`"
             )
         header = [path_column, label_column] if paths[0] == 0 else [label_column, path_column]
-    remark(f"no header: the first row contains the file {first[paths[0]]} and is read as data")
+    remark(f"no header: the first row contains the file {without_query(first[paths[0]])} and is read as data")
     return replace(table, header=header, rows=itertools.chain([(number, first)], table.rows))
 
 
-def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -> Generator[_Row, None, None]:
+def _csv_rows(path: Place, path_column: str = "path", remark: Remark = _ignore) -> Generator[_Row, None, None]:
     """Yield the header and the rows of a text file, without blank rows."""
     try:
-        with open_regular(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
+        with source_beside(path).open(path.name) as file:
+            stream, size = file.stream, file.stamp().size
             if size > _MOST_BYTES:
                 raise DatasetError(f"{path} has {size:,} bytes; a manifest may have at most {_MOST_BYTES:,}")
             encoding, word = _encoding(path, stream)
@@ -434,7 +441,7 @@ def _csv_rows(path: Path, path_column: str = "path", remark: Remark = _ignore) -
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
+def _encoding(path: Place, stream: BinaryIO) -> tuple[str, str]:
     """Return the encoding of a text file and, for Windows-1252, a word with which users can check the encoding.
 
     Raises
@@ -463,7 +470,7 @@ def _encoding(path: Path, stream: BinaryIO) -> tuple[str, str]:
     return "cp1252", word[:_MOST_SHOWN].decode("cp1252")
 
 
-def _rows_of(path: Path, lines: _Lines, path_column: str) -> Iterator[_Row]:
+def _rows_of(path: Place, lines: _Lines, path_column: str) -> Iterator[_Row]:
     n_before, header = 0, next(lines, "")
     delimiter = max(",;\t|", key=header.count)  # column names contain no delimiter, values may
     if declared := _DECLARED.match(header):
@@ -480,7 +487,7 @@ def _rows_of(path: Path, lines: _Lines, path_column: str) -> Iterator[_Row]:
         number = n_before + reader.line_num + 1
 
 
-def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column: str) -> Iterator[_Row]:
+def _rows_by_blanks(path: Place, texts: Iterator[str], lines: _Lines, path_column: str) -> Iterator[_Row]:
     def numbered_lines() -> Iterator[tuple[int, str]]:
         for number, text in enumerate(texts, start=1):
             lines.left = _LONGEST_ROW
@@ -494,7 +501,7 @@ def _rows_by_blanks(path: Path, texts: Iterator[str], lines: _Lines, path_column
         yield number, divide(text)
 
 
-def _divider(path: Path, lines: Sequence[str], path_column: str) -> Callable[[str], list[str]]:
+def _divider(path: Place, lines: Sequence[str], path_column: str) -> Callable[[str], list[str]]:
     """Return a function that splits a line into cells at blanks.
 
     File names may contain blanks. Therefore the function is chosen so that a cell of the first line is the path of a
@@ -558,7 +565,7 @@ class _Lines(Iterator[str]):
         return line
 
 
-def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -> Generator[_Row, None, None]:
+def _parquet_rows(path: Place, needed: Sequence[str], unusable: dict[str, str]) -> Generator[_Row, None, None]:
     """Yield the header and the rows of a Parquet file; columns of lists, records and binary data are left out."""
     try:
         import pyarrow.parquet
@@ -567,7 +574,8 @@ def _parquet_rows(path: Path, needed: Sequence[str], unusable: dict[str, str]) -
             "reading a Parquet file requires pyarrow: pip install 'featx[parquet]', or save the table as CSV"
         ) from None
     try:
-        with open_regular(path) as stream:
+        with source_beside(path).open(path.name) as file:
+            stream = file.stream
             metadata = pyarrow.parquet.read_metadata(stream)
             _stop_if_many(path, metadata.num_columns, _MOST_COLUMNS, "columns")
             file = pyarrow.parquet.ParquetFile(stream, metadata=metadata)
@@ -620,7 +628,7 @@ def _first_bytes(file: Any, name: str) -> bytes:
     return b""
 
 
-def _stop_if_bomb(path: Path, metadata: Any, names: Collection[str]) -> None:
+def _stop_if_bomb(path: Place, metadata: Any, names: Collection[str]) -> None:
     _stop_if_many(path, metadata.num_rows, _MOST_ROWS, "rows")
     _stop_if_many(path, metadata.num_row_groups * metadata.num_columns, _MOST_PARTS, "parts of columns")
     n_bytes = 0

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import itertools
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,23 @@ from featx.dataset.manifest import drop_repeats, read_manifest, read_paths, stre
 from featx.dataset.spelling import Spellings
 from featx.errors import DatasetError
 from featx.images import looks_like_image
-from featx.source import Entries, Entry, EntryList, ImageFiles, Source, image_at, source_at, source_beside
+from featx.source import (
+    Addresses,
+    Archive,
+    Entries,
+    Entry,
+    EntryList,
+    ImageFile,
+    ImageFiles,
+    Place,
+    Source,
+    dataset_source,
+    image_at,
+    place_from_id,
+    place_of,
+    source_at,
+    source_beside,
+)
 from featx.table import BLOCK, Categorical, FileState, OwnFolder, Samples, Texts, gathered
 
 T = TypeVar("T")
@@ -38,7 +54,8 @@ EXPORT_FIRST = {
 }
 """Endings of files that must be exported as images first, and descriptions of these files."""
 
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_PACKED_TAR = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
+_PACKED = (".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _MANIFESTS = ", ".join(MANIFEST_SUFFIXES)
 _HEAD_BYTES = 16
@@ -57,7 +74,7 @@ class Dataset:
     ----------
     name : str
         Name for messages and output files.
-    root : path
+    root : path or other place
         Folder to which the sample ids are relative.
     id : str
         Name of the snapshot of the data set; empty if there is none.
@@ -74,7 +91,7 @@ class Dataset:
     """
 
     name: str
-    root: Path
+    root: Place
     id: str
     description: str
     images: ImageFiles
@@ -82,18 +99,26 @@ class Dataset:
     own_folders: tuple[OwnFolder, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    def addresses(self, names: Sequence[str]) -> list[str]:
+        """Return the addresses of files or folders, given their paths relative to the root."""
+        if not names:
+            return []
+        source = dataset_source(self.root)
+        return [source.address(name) for name in names]
 
-def dataset_id(data: Path, purpose: str = "labelled") -> str:
-    """Return the id of the data set at a path: 16 hexadecimal digits."""
+
+def dataset_id(data: str | Place, purpose: str = "labelled") -> str:
+    """Return the id of the data set at a place: 16 hexadecimal digits."""
+    place = place_of(data)
     try:
-        path = os.path.realpath(data)
+        path = os.path.realpath(place) if isinstance(place, Path) else str(place.resolve())
     except ValueError:  # not a valid path; the scan reports it
         path = ascii(data)
     return hashlib.sha256(f"{purpose}\n{path}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def scan(
-    data: Path,
+    data: str | Place,
     *,
     label_by: str | None = None,
     path_column: str = "path",
@@ -106,7 +131,7 @@ def scan(
     Parameters
     ----------
     data : path
-        A folder, or a CSV or Parquet manifest.
+        A folder, an archive, or a CSV or Parquet manifest.
     label_by : {"parent", "top"}, optional
         Folder level whose names are the classes; needed only if several levels are possible.
     path_column, label_column : str
@@ -125,6 +150,7 @@ def scan(
     DatasetError
         If the folder contains no images, the manifest cannot be used, or ``label_by`` is given with a manifest.
     """
+    data = place_of(data)
     source = source_at(data)
     if source is not None:
         content = _Content.of(source, memo or {}, progress)
@@ -148,7 +174,7 @@ def scan(
 
 
 def scan_unlabelled(
-    folder: Path, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
+    folder: str | Place, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
 ) -> Dataset:
     """Scan a folder without labels; folder names are ignored.
 
@@ -163,6 +189,7 @@ def scan_unlabelled(
     DatasetError
         If the path is not a folder, or the folder contains no images.
     """
+    folder = place_of(folder)
     source = source_at(folder)
     if source is None:
         raise DatasetError(f"{folder} is not a folder")
@@ -174,13 +201,13 @@ def scan_unlabelled(
 
 
 def stream_folder(
-    folder: Path, size: int, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
+    folder: str | Place, size: int, memo: Mapping[str, FileState] | None = None, progress: Progress = _do_nothing
 ) -> Iterator[Dataset]:
     """Yield the images of a folder in blocks, which together are the result of :func:`scan_unlabelled`.
 
     Parameters
     ----------
-    folder : path
+    folder : path or other place
     size : int
         Number of images of a block; a block may have up to 4,095 more.
     memo, progress
@@ -191,6 +218,7 @@ def stream_folder(
     DatasetError
         If the path is not a folder, or the folder contains no images; raised after all files are listed.
     """
+    folder = place_of(folder)
     source = source_at(folder)
     if source is None:
         raise DatasetError(f"{folder} is not a folder")
@@ -213,21 +241,18 @@ def stream_folder(
     yield held
 
 
-def scan_files(files: Sequence[Path]) -> Dataset:
+def scan_files(files: Sequence[str | Place]) -> Dataset:
     """Return a data set of single files, in the given order; every file is treated as an image."""
-    images = [image_at(file) for file in files]
-    samples = Samples.of(image.sample for image in images)
-    stamps = np.array([image.source.stat(image.sample.sample_id) for image in images], np.int64).reshape(-1, 4)
-    found = image_files(samples, Categorical.of(image.source for image in images), stamps)
-    return Dataset("files", Path(), "", f"{len(images):,} files", found, Entries.of([]))
+    found = images_at([image_at(file) for file in files])
+    return Dataset("files", Path(), "", f"{len(found):,} files", found, Entries.of([]))
 
 
-def is_list(path: Path) -> bool:
+def is_list(path: Place) -> bool:
     """Return whether a file has the ending of a list and does not have the content of an image."""
     return path.suffix.lower() in MANIFEST_SUFFIXES and not _has_image_bytes(source_beside(path), path.name)
 
 
-def scan_list(path: Path, path_column: str = "path") -> Dataset:
+def scan_list(path: Place, path_column: str = "path") -> Dataset:
     """Return a data set of the images in a list, in the order of the list; labels are ignored.
 
     Raises
@@ -238,12 +263,12 @@ def scan_list(path: Path, path_column: str = "path") -> Dataset:
     remarks: list[str] = []
     names, stamps = _locate_listed(path, read_paths(path, path_column, remarks.append), remarks)
     samples = Samples.unlabelled(Texts.of(names))
-    images = image_files(samples, Categorical.constant(source_beside(path), len(names)), stamps)
+    images = _image_files(samples, Categorical.constant(_listed_source(path, names), len(names)), stamps)
     description = f"{len(images):,} files"
     return Dataset(path.name, path.parent, "", description, images, Entries.of([]), remarks=tuple(remarks))
 
 
-def stream_list(path: Path, size: int, path_column: str = "path") -> Iterator[Dataset]:
+def stream_list(path: Place, size: int, path_column: str = "path") -> Iterator[Dataset]:
     """Yield the images of a manifest in blocks of ``size`` rows, in the order of the rows; labels are ignored.
 
     All rows are checked before the first block is yielded.
@@ -265,20 +290,25 @@ def stream_list(path: Path, size: int, path_column: str = "path") -> Iterator[Da
             yield _listed(path, names, [], must_exist=False)
 
 
-def stop_if_packed(path: Path) -> None:
-    """Check that a file is not an archive or a spreadsheet, which must be decompressed or converted first.
+def stop_if_packed(path: Place) -> None:
+    """Check that a file is neither an archive that is not read nor a spreadsheet.
 
     Raises
     ------
     DatasetError
-        If the file name has the ending of an archive or a spreadsheet.
+        If the file name has the ending of such an archive or of a spreadsheet.
     """
     if path.suffix.lower() in _SPREADSHEETS:
         raise DatasetError(f"{path} is a spreadsheet; save it as CSV and give that file")
-    if path.suffix.lower() in _ARCHIVES:
+    if path.stem.lower().endswith(".tar") or path.suffix.lower() in _PACKED_TAR:
         raise DatasetError(
-            f"{path} is an archive; expected a folder, a manifest ({_MANIFESTS}) or an image. Decompress the archive "
-            "and give the folder"
+            f"{path} is a compressed tar archive, from which no file can be read without all files before it; "
+            "decompress it to a .tar file, which featx reads, or give a .zip file"
+        )
+    if path.suffix.lower() in _PACKED:
+        raise DatasetError(
+            f"{path} is an archive that featx does not read; expected a folder, a .zip or .tar file, a manifest "
+            f"({_MANIFESTS}) or an image. Unpack the archive and give the folder"
         )
 
 
@@ -334,12 +364,14 @@ def _spread(column: Categorical[T], chosen: NDArray[np.bool_]) -> Categorical[T]
 
 
 def _dataset(
-    data: Path, source: Source, identity: str, description: str, samples: Samples, content: _Content
+    data: Place, source: Source, identity: str, description: str, samples: Samples, content: _Content
 ) -> Dataset:
     sources = Categorical.constant(source, len(samples))
     images = ImageFiles(samples, sources, content.images.stamps, content.images.reasons)
-    name = os.path.basename(os.path.realpath(data)) or "data"
-    return Dataset(name, data, identity, description, images, content.ignored, content.own_folders)
+    name = os.path.basename(os.path.realpath(data)) if isinstance(data, Path) else data.name
+    if isinstance(source, Archive) and data.suffix:
+        name = data.stem
+    return Dataset(name or "data", data, identity, description, images, content.ignored, content.own_folders)
 
 
 def _without_images(source: Source, parents: Iterable[str], images: Entries) -> list[str]:
@@ -354,9 +386,9 @@ def _without_images(source: Source, parents: Iterable[str], images: Entries) -> 
 
 
 def _is_image(source: Source, entry: Entry, memo: Mapping[str, FileState]) -> bool:
-    if entry.reason:
-        return True
     kind = _kind(entry.name[entry.name.rfind(".") :])
+    if entry.reason:  # a folder that cannot be read, or a file of an archive that must not be read
+        return entry.size < 0 or bool(kind)
     if kind is not None:
         return kind
     known = memo.get(entry.name)
@@ -401,7 +433,7 @@ def _no_images(folder: str, content: _Content) -> str:
     return f"{folder} contains no images (JPEG, PNG, BMP, GIF, TIFF, WebP, PGM and similar formats), only {names}"
 
 
-def _scan_manifest(data: Path, path_column: str, label_column: str, progress: Progress) -> Dataset:
+def _scan_manifest(data: Place, path_column: str, label_column: str, progress: Progress) -> Dataset:
     remarks: list[str] = []
     listed = read_manifest(data, path_column, label_column, remarks.append)
     names, stamps = _locate_listed(data, [sample.sample_id for sample in listed], remarks, progress)
@@ -414,19 +446,30 @@ def _scan_manifest(data: Path, path_column: str, label_column: str, progress: Pr
     samples = Samples.of(listed)
     description = describe(samples.labels, samples.splits, f"by {data.name}")
     remarks += label_remarks(samples.labels, samples.splits, "labels")
-    images = image_files(samples, Categorical.constant(source_beside(data), len(samples)), stamps)
+    images = _image_files(samples, Categorical.constant(_listed_source(data, samples.sample_ids), len(samples)), stamps)
     name = data.stem or "data"
     return Dataset(name, data.parent, dataset_id(data), description, images, Entries.of([]), remarks=tuple(remarks))
 
 
-def _listed(path: Path, names: Sequence[str], remarks: list[str], must_exist: bool) -> Dataset:
+def _listed(path: Place, names: Sequence[str], remarks: list[str], must_exist: bool) -> Dataset:
     located, stamps = _locate_listed(path, names, remarks, must_exist=must_exist)
     samples = Samples.unlabelled(Texts.of(located))
-    images = image_files(samples, Categorical.constant(source_beside(path), len(located)), stamps)
+    images = _image_files(samples, Categorical.constant(_listed_source(path, located), len(located)), stamps)
     return Dataset(path.name, path.parent, "", "", images, Entries.of([]), remarks=tuple(remarks))
 
 
-def image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[np.int64]) -> ImageFiles:
+def images_at(images: Sequence[ImageFile]) -> ImageFiles:
+    """Return image files with their stamps; the files of one source are queried together."""
+    stamps, of_source = np.empty((len(images), 4), np.int64), defaultdict[Source, list[int]](list)
+    for at, image in enumerate(images):
+        of_source[image.source].append(at)
+    for source, places in of_source.items():
+        stamps[places] = source.stats([images[at].sample.sample_id for at in places])
+    samples = Samples.of(image.sample for image in images)
+    return _image_files(samples, Categorical.of(image.source for image in images), stamps)
+
+
+def _image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[np.int64]) -> ImageFiles:
     """Return image files for listed names; a file that must be exported first gets a reason to be skipped.
 
     Several formats that must be exported use TIFF; only their thumbnail would be read.
@@ -443,7 +486,7 @@ def image_files(samples: Samples, sources: Categorical[Source], stamps: NDArray[
 
 
 def _locate_listed(
-    data: Path,
+    data: Place,
     names: Sequence[str],
     remarks: list[str],
     progress: Progress = _do_nothing,
@@ -457,20 +500,17 @@ def _locate_listed(
     DatasetError
         If none of the files exists and ``must_exist`` is true.
     """
-    source = source_beside(data)
-    located, stamps = list(names), np.empty((len(names), 4), np.int64)
+    source = _listed_source(data, names)
+    located, stamps = list(names), source.stats(names, progress)
     spellings = Spellings(source)
     renamed: dict[str, list[str]] = {"case": [], "ending": []}
-    for at, name in enumerate(names):
-        stamp = source.stat(name)
-        found = spellings.find(name) if stamp.size < 0 else None
+    for at in np.flatnonzero(stamps[:, 0] < 0).tolist():
+        name = names[at]
+        found = spellings.find(name)
         if found is not None and found.name != name:
-            located[at], stamp = found.name, source.stat(found.name)
+            located[at], stamps[at] = found.name, source.stat(found.name)
             if found.difference != "accents":  # this difference is invisible
                 renamed[found.difference].append(f"{name} is {found.name}")
-        stamps[at] = stamp
-        if at % BLOCK == 0:
-            progress(at)
     if must_exist and (stamps[:, 0] < 0).all():
         raise DatasetError(
             f"{_none_of(len(names))} {data} exists; the first is {shortened(source.address(names[0]))}. "
@@ -483,6 +523,13 @@ def _locate_listed(
         if some_names
     ]
     return located, stamps
+
+
+def _listed_source(data: Place, names: Iterable[str]) -> Source:
+    """Return the source of the names that a manifest lists, some of which may be made of addresses."""
+    source = source_beside(data)
+    is_local = all(isinstance(place_from_id(name), Path) for name in names)
+    return source if is_local else Addresses(source)
 
 
 def _none_of(n: int) -> str:

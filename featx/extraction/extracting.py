@@ -34,6 +34,7 @@ from featx.output import OutputFile
 from featx.pipeline import fill, fill_views
 from featx.previews import write_preview
 from featx.runtime import Runtime
+from featx.source import Place, place_of
 from featx.spec import EngineName, Layout, Pooling, Precision, Resize
 from featx.store import FeatureStore, check_cache
 from featx.table import FeatureTable, Sample
@@ -79,8 +80,9 @@ def extract(
     Parameters
     ----------
     data : path
-        Folder with a subfolder for each class, with ``train``, ``val`` and ``test`` subfolders, or with images; or a
-        CSV or Parquet manifest, which lists paths and labels.
+        Folder with a subfolder for each class, with ``train``, ``val`` and ``test`` subfolders, or with images; a
+        ``.zip`` or ``.tar`` file of such a folder; or a CSV or Parquet manifest, which lists paths and labels. Folder,
+        archive and manifest may lie in object storage, such as ``s3://bucket/folder`` (extra ``remote``).
     backbone : str
         Name in :func:`featx.list_backbones`, or a ``.keras``, ``.h5`` or ``.onnx`` file.
     weights : "imagenet", "random", "random:SEED" or path
@@ -194,12 +196,12 @@ def extract_checked(
     except DamagedStoreError:  # a damaged row was read and marked, so that it is computed again
         run = replace(run, preview=None)
         table = _with_indistinct(compute_table(data, backbone, options, run, check=check, runtime=runtime))
-    note_latest(runtime.cache, Path(data), table.spec, table.extraction.backbone, backbone, options)
+    note_latest(runtime.cache, place_of(data), table.spec, table.extraction.backbone, backbone, options)
     return table
 
 
 def compute_table(
-    data: str | Path,
+    data: str | Place,
     backbone: str,
     options: ExtractOptions,
     run: RunOptions,
@@ -235,12 +237,12 @@ def compute_table(
     runtime = runtime or Runtime()
     started = time.monotonic()
     check_cache(runtime.cache)
-    path = Path(data)
+    path = place_of(data)
     policy = views_policy(options.augment, options.views)
     shard = read_shard(run.shard)
     preview = None
     if run.preview is not None:
-        preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [data])
+        preview = OutputFile(run.preview, (".png",), run.overwrite, "preview", [str(data)])
     decode = decode_version()
     how = reading_key(decode, options.white, options.page, runtime)
     dataset, memo = list_images(path, how, options, runtime)

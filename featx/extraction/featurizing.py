@@ -42,7 +42,7 @@ from featx.lookup import (
 )
 from featx.pipeline import STAGE, fill
 from featx.runtime import Runtime
-from featx.source import Entries, ImageFiles, source_at
+from featx.source import Entries, ImageFiles, Place, place_of, source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, quantized_name, read_quantized_graph, read_snapshot, write_graph
 from featx.table import FeatureTable, FileStates, Memo, OwnFolder, Samples, Texts
@@ -73,8 +73,8 @@ def featurize(
     Parameters
     ----------
     paths : sequence of path
-        Images, folders with images, and lists: ``.csv``, ``.tsv``, ``.txt``, ``.parquet`` or ``.pq`` files with a
-        column of paths.
+        Images, folders and archives with images, and lists: ``.csv``, ``.tsv``, ``.txt``, ``.parquet`` or ``.pq``
+        files with a column of paths. All may lie in object storage.
     spec : FeatureSpec
         How the features are computed, for example as in a model.
     weights : path, optional
@@ -116,13 +116,13 @@ def featurize(
     ignored: list[Texts] = []
     own_folders: list[OwnFolder] = []
     passes = []
-    for dataset in _unlabelled([Path(path) for path in paths], featurizer, path_column):
+    for dataset in _unlabelled([place_of(path) for path in paths], featurizer, path_column):
         report_remarks(dataset, dataset.name, runtime)
         memo = featurizer.memo(dataset.id)
         remember = partial(remember_states, runtime.cache, dataset, featurizer.how)
         passes.append(fill(dataset.images, memo, featurizer.store, featurizer.locate, runtime, remember))
         addresses.append(Texts.of(image.address for image in dataset.images))
-        ignored.append(Texts.of((dataset.root / name).as_posix() for name in dataset.ignored.names))
+        ignored.append(Texts.of(dataset.addresses(dataset.ignored.names)))
         own_folders += _with_roots(dataset)
     samples = Samples.unlabelled(Texts.join([Texts.of([]), *addresses]))
     others = Texts.join([Texts.of([]), *ignored])
@@ -249,8 +249,8 @@ class Featurizer:
 
     def blocks(
         self,
-        paths: Sequence[Path],
-        files_from: str | Path | None = None,
+        paths: Sequence[str | Place],
+        files_from: str | Place | None = None,
         path_column: str = "path",
         *,
         may_be_empty: bool = False,
@@ -272,7 +272,7 @@ class Featurizer:
             See :func:`featurize`.
         """
         held = None
-        for block in self._blocks(paths, files_from, path_column, may_be_empty):
+        for block in self._blocks([place_of(path) for path in paths], files_from, path_column, may_be_empty):
             if held is not None:
                 yield held
             held = block
@@ -280,7 +280,7 @@ class Featurizer:
             yield replace(held, is_last=True)
 
     def _blocks(
-        self, paths: Sequence[Path], files_from: str | Path | None, path_column: str, may_be_empty: bool
+        self, paths: Sequence[Place], files_from: str | Place | None, path_column: str, may_be_empty: bool
     ) -> Iterator[ImageBlock]:
         for kind, given in _by_kind(paths):
             if kind == "image":
@@ -292,7 +292,7 @@ class Featurizer:
         if files_from is not None:
             yield from map(self._block, stream_lines(files_from, IMAGES_A_BLOCK, may_be_empty=may_be_empty))
 
-    def _folder_blocks(self, folder: Path) -> Iterator[ImageBlock]:
+    def _folder_blocks(self, folder: Place) -> Iterator[ImageBlock]:
         """Yield the images of a folder; after the last block, the snapshot of the folder is written."""
         memo = self.memo(dataset_id(folder, "unlabelled"))
         with self.runtime.stage("listing the images") as advance:
@@ -317,7 +317,7 @@ class Featurizer:
         return ImageBlock(
             images=dataset.images,
             addresses=Texts.of(image.address for image in dataset.images),
-            ignored=Texts.of((dataset.root / name).as_posix() for name in dataset.ignored.names),
+            ignored=Texts.of(dataset.addresses(dataset.ignored.names)),
             own_folders=tuple(_with_roots(dataset)),
             memo=Memo.of({}),
             remember=None,
@@ -415,7 +415,8 @@ class _FolderHistory:
 
 
 def _with_roots(dataset: Dataset) -> list[OwnFolder]:
-    return [replace(own, path=(dataset.root / own.path).as_posix()) for own in dataset.own_folders]
+    paths = dataset.addresses([own.path for own in dataset.own_folders])
+    return [replace(own, path=path) for own, path in zip(dataset.own_folders, paths, strict=True)]
 
 
 def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
@@ -425,7 +426,7 @@ def _keep_quantized(name: str, graph: bytes, cache: Path) -> None:
         write_graph(cache, name, graph)
 
 
-def _unlabelled(paths: Sequence[Path], featurizer: Featurizer, path_column: str) -> Iterator[Dataset]:
+def _unlabelled(paths: Sequence[Place], featurizer: Featurizer, path_column: str) -> Iterator[Dataset]:
     """Yield a data set for each folder, for each list, and for each sequence of consecutive single files."""
     for kind, given in _by_kind(paths):
         if kind == "image":
@@ -436,20 +437,20 @@ def _unlabelled(paths: Sequence[Path], featurizer: Featurizer, path_column: str)
             yield from (_unlabelled_folder(folder, featurizer) for folder in given)
 
 
-def _unlabelled_folder(folder: Path, featurizer: Featurizer) -> Dataset:
+def _unlabelled_folder(folder: Place, featurizer: Featurizer) -> Dataset:
     with featurizer.runtime.stage("listing the images") as advance:
         memo = featurizer.memo(dataset_id(folder, "unlabelled"))
         return scan_unlabelled(folder, memo, lambda n: advance(n, 0))
 
 
-def _by_kind(paths: Sequence[Path]) -> list[tuple[_Kind, list[Path]]]:
+def _by_kind(paths: Sequence[Place]) -> list[tuple[_Kind, list[Place]]]:
     """Return the paths in sequences of consecutive paths of the same kind."""
     kinds = [_kind(path) for path in paths]
     pairs = itertools.groupby(zip(paths, kinds, strict=True), key=lambda pair: pair[1])
     return [(kind, [path for path, _ in some]) for kind, some in pairs]
 
 
-def _kind(path: Path) -> _Kind:
+def _kind(path: Place) -> _Kind:
     if source_at(path) is not None:
         return "folder"
     stop_if_packed(path)

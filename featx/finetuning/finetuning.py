@@ -34,6 +34,7 @@ from featx.options import (
     check_ranges,
 )
 from featx.runtime import Runtime
+from featx.source import place_of
 from featx.spec import EngineName, Pooling, Precision, Resize
 from featx.training import (
     SCRATCH,
@@ -177,7 +178,7 @@ def finetune(
         outputs = Outputs(Path(output), overwrite, [Path(str(path)) for path in (data, backbone, weights)])
     extractor = _frozen(backbone, options)
     split = SplitOptions(group_by, group_versions, seed)
-    divided = extract_and_split(Path(data), *extractor, RunOptions(strict=strict), split, runtime)
+    divided = extract_and_split(place_of(data), *extractor, RunOptions(strict=strict), split, runtime)
     if outputs is not None:
         outputs.refuse_inputs(Path(image.address) for image in divided.images)
     frozen = None if backbone == SCRATCH else fit_head(divided, initial_head, starts_training=True)

@@ -33,6 +33,7 @@ from featx.extraction import compute_table
 from featx.heads import Head, scores_of
 from featx.options import ExtractOptions, FeatureOptions, RunOptions, SplitOptions
 from featx.runtime import Runtime
+from featx.source import Place
 from featx.store import check_cache
 from featx.table import FeatureTable
 from featx.training import (
@@ -46,7 +47,7 @@ from featx.training import (
 
 
 def extract_and_split(
-    path: Path,
+    path: Place,
     backbone: str,
     options: FeatureOptions,
     run: RunOptions,

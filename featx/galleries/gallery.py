@@ -16,7 +16,7 @@ from featx.images import encode_thumbnail
 from featx.output import OutputFile, render_page
 from featx.readers import Thumbnail, draw_thumbnails
 from featx.runtime import Runtime
-from featx.source import image_at
+from featx.source import image_at, place_of
 from featx.spec import FeatureSpec
 
 _STATUSES = ("ok", "rejected", "skipped")
@@ -139,7 +139,7 @@ def _cell(tile: Tile, thumbnail: Thumbnail) -> Cell:
         heading, reason = f"{tile.label}  {_percent(tile)}{seen}", ""
     else:
         heading, reason = f"{tile.status}{seen}", tile.reason
-    return Cell(thumbnail.pixels, heading, Path(tile.path).name, reason, alarming=tile.status != "ok")
+    return Cell(thumbnail.pixels, heading, place_of(tile.path).name, reason, alarming=tile.status != "ok")
 
 
 def _page(
@@ -182,7 +182,9 @@ def _entry(tile: Tile, thumbnail: Thumbnail, folder: str | None, numbers: Mappin
 
 
 def _common_folder(tiles: Sequence[Tile]) -> str | None:
-    """Return the common parent folder of all images; None if there is none."""
+    """Return the common parent folder of all images; None if there is none, or if images have addresses."""
+    if any("://" in tile.path for tile in tiles):
+        return None
     try:
         return os.path.commonpath([os.path.dirname(tile.path) for tile in tiles]) or None
     except ValueError:  # both relative and absolute paths, several drives, or no image

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 from featx.dataset import Dataset, dataset_id, scan
 from featx.lookup.snapshot import report_remarks
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
+from featx.source import Place
 from featx.store import read_snapshot
 from featx.table import Memo
 
@@ -27,12 +27,12 @@ class Listed(NamedTuple):
     memo: Memo
 
 
-def list_images(path: Path, how: str, options: DatasetOptions, runtime: Runtime, prefix: str = "") -> Listed:
+def list_images(path: Place, how: str, options: DatasetOptions, runtime: Runtime, prefix: str = "") -> Listed:
     """List the images of a folder or a manifest, and report a description and remarks.
 
     Parameters
     ----------
-    path : path
+    path : path or other place
     how : str
         Key of the settings for reading images, see :func:`featx.lookup.reading_key`.
     options : DatasetOptions

@@ -19,6 +19,7 @@ from featx.lookup.table import dataset_table
 from featx.lookup.views import look_up_views, views_policy, views_store
 from featx.options import DEFAULT_BACKBONE, DEFAULT_HEAD, DatasetOptions, ExtractOptions, LabelBy
 from featx.runtime import Runtime
+from featx.source import Place, place_of
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, check_cache, has_store, open_store, read_latest, write_latest
 from featx.table import FeatureTable
@@ -28,27 +29,29 @@ from featx.table import FeatureTable
 class _Latest:
     """The last extraction: path of the data set, feature spec, title of the backbone, and options."""
 
-    path: Path
+    path: Place
     spec: FeatureSpec
     title: str
     backbone: str
     options: ExtractOptions
 
 
-def note_latest(cache: Path, path: Path, spec: FeatureSpec, title: str, backbone: str, options: ExtractOptions) -> None:
+def note_latest(
+    cache: Path, path: Place, spec: FeatureSpec, title: str, backbone: str, options: ExtractOptions
+) -> None:
     """Record an extraction in ``latest.json`` as the last one: the data set, the feature spec and the options."""
     given = {"backbone": backbone, **options.select(ExtractOptions)}
     kept = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     write_latest(cache, {"data": str(path.resolve()), "spec": spec.to_json(), "title": title, "options": kept})
 
 
-def extract_call(path: Path, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
+def extract_call(path: Place, backbone: str = DEFAULT_BACKBONE, options: ExtractOptions | None = None) -> str:
     """Return a call of :func:`featx.extract` as text in backticks, without options at their defaults."""
     given = {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
     return _call("extract", path, given | (options or ExtractOptions()).changed())
 
 
-def fit_call(path: Path, head: str, spec: FeatureSpec) -> str:
+def fit_call(path: Place, head: str, spec: FeatureSpec) -> str:
     """Return a call of :func:`featx.fit` as text in backticks, with options that give features of the given kind.
 
     The decoder is that of this machine, whatever the decoder of the feature spec.
@@ -59,7 +62,7 @@ def fit_call(path: Path, head: str, spec: FeatureSpec) -> str:
     return _call("fit", path, given | options.changed())
 
 
-def _call(function: str, path: Path, given: dict[str, Any]) -> str:
+def _call(function: str, path: Place, given: dict[str, Any]) -> str:
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     words = [repr(str(path)), *(f"{name}={value!r}" for name, value in plain.items())]
     inside = ", ".join(words).replace("`", r"\x60")
@@ -157,13 +160,13 @@ def recall_table(
     chosen = {"label_by": label_by, "path_column": path_column, "label_column": label_column}
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if data is not None and features is not None:
-        path, noted, prefix = Path(data), ExtractOptions(), ""
+        path, noted, prefix = place_of(data), ExtractOptions(), ""
     else:
         last = _read_latest(runtime.cache)
-        if data is not None and Path(os.path.realpath(data)) != last.path:
+        if data is not None and place_of(data).resolve() != last.path:
             raise DatasetError(
                 f"the data set extracted last is {last.path}, not {data}. Choose features with `features=ID` "
-                f"(`featx cache ls` lists the ids), or extract {data}: {extract_call(Path(data))}"
+                f"(`featx cache ls` lists the ids), or extract {data}: {extract_call(place_of(data))}"
             )
         path, noted, prefix = last.path, last.options, "data set extracted last: "
         if features is None or features == last.spec.id:
@@ -195,7 +198,7 @@ def recall_store(features: str | None, runtime: Runtime) -> FeatureStore:
 
 
 def _table(
-    path: Path,
+    path: Place,
     store: FeatureStore,
     title: str,
     backbone: str,
@@ -210,7 +213,7 @@ def _table(
 
 
 def _found(
-    path: Path, store: FeatureStore, backbone: str, options: ExtractOptions, prefix: str, runtime: Runtime
+    path: Place, store: FeatureStore, backbone: str, options: ExtractOptions, prefix: str, runtime: Runtime
 ) -> tuple[Dataset, PassResult]:
     """Scan a data set, and look up the features of its images in a store."""
     spec = store.spec
@@ -240,7 +243,7 @@ def _read_latest(cache: Path) -> _Latest:
             raise TypeError("backbone")
         options = ExtractOptions.read(given)
         views_policy(options.augment, options.views)
-        return _Latest(Path(noted["data"]), spec, str(noted["title"]), backbone, options)
+        return _Latest(place_of(noted["data"]), spec, str(noted["title"]), backbone, options)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise StoreError(f"{cache / 'latest.json'} is damaged; give the data set: featx fit DATA") from None
 

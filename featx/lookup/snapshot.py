@@ -11,6 +11,7 @@ import numpy as np
 from featx.dataset import Dataset
 from featx.errors import ImageError
 from featx.runtime import Runtime
+from featx.source import Place
 from featx.store import changing_notes, read_snapshot, write_snapshot
 from featx.table import Categorical, FeatureTable, FileState, FileStates, Memo, Samples, Texts
 
@@ -77,7 +78,7 @@ def notice_own_folders(dataset: Dataset, runtime: Runtime) -> None:
         runtime.notice(f"left out   {more:,} more such folders")
 
 
-def report_remarks(dataset: Dataset, name: str | Path, runtime: Runtime) -> None:
+def report_remarks(dataset: Dataset, name: str | Place, runtime: Runtime) -> None:
     """Report the remarks about a data set, and the folders that were not scanned."""
     for remark in dataset.remarks:
         runtime.notice(f"{name}: {remark}")

@@ -23,6 +23,7 @@ from featx.prediction.selection import Selection
 from featx.prediction.sorting import Sorter
 from featx.prediction.table_file import TableFile
 from featx.prediction.writing import Row, Values, open_table
+from featx.source import place_of
 
 
 class Job:
@@ -206,7 +207,7 @@ class Job:
                 sheet.add([Tile(*row[:-1]) for row in rows])
             for row in rows:
                 if sorter is not None and row.status == "ok":
-                    sorter.place(Path(row.path), row.label)
+                    sorter.place(place_of(row.path), row.label)
                     advance(n, n_images)
                 n += 1
             advance(n - 1, n_images)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from featx.errors import OutputError
 from featx.output import import_pyarrow, reason_of, utf8_text
 from featx.prediction.counts import RowCounts
 from featx.prediction.writing import CONTENT_HASH
+from featx.source import Member, place_of
 
 _BLOCK = 4096
 _STATUSES = ("ok", "rejected", "skipped")
@@ -70,11 +72,22 @@ def row_keys(paths: Iterable[str], folder: str) -> NDArray[np.bytes_]:
     """Return a key of 16 bytes for each path; all spellings of a path have the same key.
 
     Two paths are spellings of the same path if they are equal after relative paths are joined to ``folder``, and ``.``,
-    ``..`` and repeated slashes are removed. Links are not resolved.
+    ``..`` and repeated slashes are removed. Links are not resolved. Addresses are compared as they are; of a member of
+    an archive, the path of the archive is joined to ``folder``.
     """
-    normal = (os.path.normpath(os.path.join(folder, path)) for path in paths)
+    normal = (_normal(path, folder) for path in paths)
     digests = [hashlib.blake2b(utf8_text(path).encode(), digest_size=16).digest() for path in normal]
     return np.array(digests, "S16")
+
+
+def _normal(path: str, folder: str) -> str:
+    if "://" in path:
+        place = place_of(path)
+        if isinstance(place, Member) and isinstance(place.archive, Path):
+            return str(replace(place, archive=Path(os.path.normpath(os.path.join(folder, place.archive)))))
+        if not isinstance(place, Path):
+            return str(place)
+    return os.path.normpath(os.path.join(folder, path))
 
 
 def counts_of(flags: NDArray[np.uint8]) -> RowCounts:

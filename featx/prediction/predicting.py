@@ -24,6 +24,7 @@ from featx.prediction.sorting import Sorter
 from featx.prediction.table_file import TableFile
 from featx.prediction.writing import WRITERS, Values
 from featx.runtime import Runtime
+from featx.source import Place, place_of
 from featx.table import OwnFolder
 
 
@@ -181,8 +182,8 @@ def predict(
     model : Classifier or path
         Fitted classifier, or a model file.
     paths : path or sequence of paths
-        Images, folders of images, and lists of images (``.csv``, ``.txt`` or ``.parquet`` files with a column of
-        paths).
+        Images, folders and archives of images, and lists of images (``.csv``, ``.txt`` or ``.parquet`` files with a
+        column of paths). All may lie in object storage.
     output : path, optional
         Table to write: ``.csv``, ``.jsonl``, ``.ndjson`` or ``.parquet``; or, without such an ending, a folder of
         Parquet files, which is complete only when it contains the file ``_SUCCESS``, and which a stopped run continues.
@@ -251,7 +252,7 @@ def predict(
     if not given and files_from is None:
         raise as_usage(OptionError("no images are given; give paths, or a list of paths with `files_from`"))
     if isinstance(model, str | Path):
-        _stop_if_swapped(Path(model), [Path(path) for path in given])
+        _stop_if_swapped(Path(model), [place_of(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
     _check_options(classifier, top_k, reject_rate)
     read = [path for path in (*given, model, weights, files_from) if isinstance(path, str | Path)]
@@ -270,8 +271,7 @@ def predict(
         record = TableRecord.of(classifier, name, featurizer.spec, maker.columns, (top_k, reject_rate), inputs)
         job = Job(classifier, featurizer, maker, record, strict=strict, discards=no_cache)
         has_rows = only_new and isinstance(target, PartsFolder | TableFile) and target.is_complete
-        folders = [Path(path) for path in given]
-        blocks = featurizer.blocks(folders, files_from, path_column, may_be_empty=has_rows and not overwrite)
+        blocks = featurizer.blocks(given, files_from, path_column, may_be_empty=has_rows and not overwrite)
         rows: list[Values] = []
         if isinstance(target, PartsFolder):
             job.write_parts(blocks, target, only_new=only_new, overwrite=overwrite)
@@ -350,6 +350,14 @@ def _check_combination(
     if only_new and output is None:
         raise as_usage(OutputError("`only_new` requires `output`, the table that is extended; add `output=FILE`"))
     further = "sort_into" if sort_into is not None else "gallery" if gallery is not None else ""
+    for parameter, given in (("output", output), ("sort_into", sort_into), ("gallery", gallery)):
+        if given is not None and not isinstance(place_of(given), Path):
+            raise as_usage(
+                OutputError(
+                    f"`{parameter}={place_of(given)}` is an address, but outputs are written to local folders; give "
+                    "a path, and copy the output afterwards"
+                )
+            )
     if further and (only_new or is_folder_of_parts(output)):
         why = "`only_new`" if only_new else f"a folder of Parquet files (`output={output}`)"
         raise as_usage(
@@ -375,7 +383,7 @@ def _explain_errors_of_temporary_cache() -> Iterator[None]:
         ) from None
 
 
-def _stop_if_swapped(model: Path, given: Sequence[Path]) -> None:
+def _stop_if_swapped(model: Path, given: Sequence[Place]) -> None:
     models = [path for path in given if path.suffix.lower() == ".featx"]
     if models and model.suffix.lower() != ".featx":
         raise ClassifierError(

@@ -15,6 +15,7 @@ from featx.errors import OutputError
 from featx.files import read_regular
 from featx.model import Classifier
 from featx.output import GENERATOR, reason_of, replace_file
+from featx.source import place_of
 from featx.spec import FeatureSpec
 
 _FORMAT = "featx predictions"
@@ -42,7 +43,7 @@ class TableRecord:
     folder : str
         Absolute path of the folder to which the relative paths in the table are relative.
     inputs : tuple of str
-        Absolute paths of the inputs of the first run.
+        Absolute paths or addresses of the inputs of the first run.
     pending : mapping of str to str
         Files of the folder of parts that are to be renamed: the new name of each temporary file.
     """
@@ -68,7 +69,7 @@ class TableRecord:
         inputs: Sequence[str],
     ) -> TableRecord:
         """Return the record of a new table; ``options`` are ``top_k`` and ``reject_rate``."""
-        absolute = tuple(one if "://" in one else os.path.abspath(one) for one in inputs)
+        absolute = tuple(map(_absolute, inputs))
         text = spec.unbundled.to_json()
         return cls(model_digest(classifier), name, text, tuple(columns), *options, os.getcwd(), absolute)
 
@@ -176,6 +177,12 @@ def model_digest(classifier: Classifier) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _absolute(text: str) -> str:
+    """Return the absolute path of an input; of an address, the address without a query, which may be a credential."""
+    place = place_of(text)
+    return os.path.abspath(place) if isinstance(place, Path) else str(place.resolve())
 
 
 def _rate(rate: float | None) -> str:

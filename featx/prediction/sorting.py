@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from featx.errors import OutputError
 from featx.files import ReplacedError, identify, read_regular
 from featx.output import copy_file, link_file, reason_of, write_new
-from featx.source import OUTPUT_TAG, image_at
+from featx.source import OUTPUT_TAG, Place, image_at
 
 _TAG_TEXT = b"Images sorted by featx; never scanned as data.\n"
 _LONGEST_NAME = 200
@@ -50,7 +51,7 @@ class Sorter:
         self._named = folder
         self._link = link
         self._names = _folder_names(classes)
-        self._taken: dict[str, Path] = {}
+        self._taken: dict[str, Place] = {}
         self._read: set[_Inode] = set()
         try:
             self._folder = Path(os.path.realpath(folder))
@@ -104,7 +105,7 @@ class Sorter:
                 raise
             raise OutputError(f"`sort_into={self._named}`: {reason_of(error)}") from None
 
-    def place(self, image: Path, label: str) -> Path:
+    def place(self, image: Place, label: str) -> Path:
         """Copy or link an image into the folder of a class, completely or not at all, and return the new path.
 
         Raises
@@ -116,7 +117,7 @@ class Sorter:
         if self._taken.get(target.as_posix().casefold()) == image:  # the same image was given twice
             return target
         if target.as_posix().casefold() in self._taken:  # another image with this name, from another folder
-            mark = hashlib.sha256(os.fsencode(image)).hexdigest()[:8]
+            mark = hashlib.sha256(os.fsencode(str(image))).hexdigest()[:8]
             target = target.with_name(_shortened(image.stem, f"-{mark}{image.suffix}"))
         known = self._taken.setdefault(target.as_posix().casefold(), image)
         if known is not image:
@@ -133,17 +134,19 @@ class Sorter:
             ) from None
         return target
 
-    def _put(self, image: Path, target: Path) -> None:
+    def _put(self, image: Place, target: Path) -> None:
         existing = identify(target)
         if existing is not None:
             inode = (existing.device, existing.inode)
-            if self._link and inode == _inode(os.stat(image)):
+            if self._link and isinstance(image, Path) and inode == _inode(os.stat(image)):
                 return
             if inode in self._read:
                 raise FileExistsError(0, "an input image has this path")
             if not self._is_tagged:
                 raise ReplacedError
         if self._link:
+            if not isinstance(image, Path):
+                raise OSError(errno.EINVAL, "only local files can be linked")
             link_file(image, target, existing)
         else:
             with image_at(image).open() as file:

@@ -32,7 +32,7 @@ def read_file(file: OpenFile, max_pixels: int = MAX_PIXELS) -> tuple[bytes, File
     stamp = file.stamp()
     data = read_image(file, max_pixels)
     changed = file.stamp() != stamp
-    if changed or time.time_ns() - stamp.mtime_ns < _TRUST_NS:
+    if changed or (not file.is_exact and time.time_ns() - stamp.mtime_ns < _TRUST_NS):
         stamp = stamp._replace(mtime_ns=-1)
     camera, day = read_origin(data)
     content_hash = hashlib.sha256(data).digest()

@@ -77,7 +77,13 @@ class Job:
             "row": self.n_rows,
             "sources": [source.describe() for source in sources.values()],
             "images": [
-                (number, index[id(image.source)], image.sample.sample_id)
+                (
+                    number,
+                    index[id(image.source)],
+                    image.sample.sample_id,
+                    image.size,
+                    image.source.locator(image.sample.sample_id),
+                )
                 for number, image in zip(numbers, images, strict=True)
             ],
         }

@@ -20,6 +20,7 @@ from featx.children import reserve_stdout
 from featx.errors import ImageError, NotDecodableHereError
 from featx.files import NotRegularError, OutsideError
 from featx.images import CostlyError, ShortOfMemoryError, brightest, may_be_deep, prepare
+from featx.readers.ahead import ReadAhead
 from featx.readers.files import read_file
 from featx.readers.memory import open_memory
 from featx.readers.messages import SIGNATURE_BYTES, SlotLayout, Task, receive, send, write_progress
@@ -94,7 +95,7 @@ class _Worker:
         job : dict
             ``task``; ``megabytes``, the memory limit; ``memory`` (key and size); ``layout``; ``slot``; ``row`` of the
             first decoded image; ``is_large``, whether large images are decoded, otherwise they are postponed;
-            ``sources``; ``images`` (a list of number, index of the source, sample id).
+            ``sources``; ``images`` (a list of number, index of the source, sample id, size, locator).
         ask : callable
             Returns the answer of the parent process to a message: for each image that was read, whether it is wanted.
 
@@ -136,28 +137,29 @@ class _Worker:
         sources = [source_from(description) for description in job["sources"]]
         part: list[Any] = []
         n_bytes = 0
-        for number, source, sample_id in job["images"]:
-            self._begin(number)
-            try:
-                with sources[source].open(sample_id) as file:
-                    if file.stamp().size > LARGE_FILE and not job["is_large"]:
-                        postponed.append(number)
-                        continue
-                    data, state = _read(file, task)
-            except OutsideError as error:
-                data, state = None, str(error.strerror)
-            except OSError as error:
-                data, state = None, _unreadable(error)
-            except MemoryError:
-                if self._n_begun:
-                    _end(SHORT_OF_MEMORY)
-                data, state = None, _NO_MEMORY
-            part.append((number, [number, state], data))
-            n_bytes += 0 if data is None else len(data)
-            del data
-            if n_bytes > _PART_BYTES:
-                yield part
-                n_bytes = 0
+        with ReadAhead(sources, job["images"], task.max_pixels, job["is_large"]) as ahead:
+            for number, *_ in job["images"]:
+                self._begin(number)
+                try:
+                    with ahead.open_next() as file:
+                        if file.stamp().size > LARGE_FILE and not job["is_large"]:
+                            postponed.append(number)
+                            continue
+                        data, state = _read(file, task)
+                except OutsideError as error:
+                    data, state = None, str(error.strerror)
+                except OSError as error:
+                    data, state = None, _unreadable(error)
+                except MemoryError:
+                    if self._n_begun:
+                        _end(SHORT_OF_MEMORY)
+                    data, state = None, _NO_MEMORY
+                part.append((number, [number, state], data))
+                n_bytes += 0 if data is None else len(data)
+                del data
+                if n_bytes > _PART_BYTES:
+                    yield part
+                    n_bytes = 0
         if part:
             yield part
 

@@ -14,7 +14,7 @@ from featx.images import encode_thumbnail
 from featx.model import Classifier
 from featx.readers import draw_thumbnails
 from featx.runtime import Runtime
-from featx.source import ImageFile, Source, dataset_source, source_at
+from featx.source import ImageFile, Place, Source, dataset_source, source_at
 from featx.spec import FeatureSpec
 from featx.store import FeatureStore, keys_of
 from featx.table import Sample
@@ -45,7 +45,7 @@ class TrainingImages:
         If the data set does not exist.
     """
 
-    def __init__(self, classifier: Classifier, data: Path | None, runtime: Runtime) -> None:
+    def __init__(self, classifier: Classifier, data: Place | None, runtime: Runtime) -> None:
         self.source = None if data is None else _source(data)
         self._known = {row.tobytes() for row in classifier.content_hashes}
         if classifier.out_of_fold is not None and classifier.out_of_fold.content_hashes is not None:
@@ -84,8 +84,8 @@ class TrainingImages:
         return thumbnails, _features(runtime.cache, spec.unbundled, contents)
 
 
-def _source(data: Path) -> Source:
-    if source_at(data) is None and not os.path.isfile(data):
+def _source(data: Place) -> Source:
+    if source_at(data) is None and isinstance(data, Path) and not os.path.isfile(data):
         raise DatasetError(f"{data} is neither a folder nor a manifest")
     return dataset_source(data)
 

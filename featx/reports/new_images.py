@@ -18,13 +18,14 @@ from featx.group_hints import read_groups
 from featx.model import Classifier
 from featx.options import DatasetOptions
 from featx.runtime import Runtime
+from featx.source import Place
 from featx.store import FeatureStore, keys_of
 from featx.table import CHUNK, FeatureTable, coarse
 
 
 def new_images_summary(
     classifier: Classifier,
-    data: Path,
+    data: str | Place,
     options: DatasetOptions,
     group_by: str | None,
     weights: str | Path | None,
@@ -73,7 +74,7 @@ def new_images_summary(
     if unknown:
         known = ", ".join(targets.classes)
         raise EvaluationError(f"`on={data}`: the model has no class {', '.join(unknown)}; its classes are {known}")
-    table = classifier.features_of([Path(path) for path in labels], weights=weights, runtime=runtime)
+    table = classifier.features_of(list(labels), weights=weights, runtime=runtime)
     classifier.check(table)
     y = targets.encode(labels[sample.sample_id] for sample in table.samples)
     if not len(y):

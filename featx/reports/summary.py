@@ -19,7 +19,7 @@ from featx.reports.page_images import page_data
 from featx.reports.provenance import provenance
 from featx.reports.suspects import list_suspects, write_suspects
 from featx.runtime import Runtime
-from featx.source import source_at
+from featx.source import place_of, source_at
 
 _SUSPECTS = 20
 
@@ -140,14 +140,14 @@ def report(
     if on is not None:
         from featx.reports.new_images import new_images_summary  # imports scikit-learn
 
-        new, contradiction = new_images_summary(classifier, Path(on), reading, group_by, weights, runtime)
+        new, contradiction = new_images_summary(classifier, place_of(on), reading, group_by, weights, runtime)
         if contradiction is not None and isinstance(evaluation, Evaluation):
             evaluation = replace(evaluation, contradictions=(*evaluation.contradictions, contradiction))
     summary = {**_summary(classifier, evaluation, rows), "on": new}
     if table is not None:
         write_suspects(table, rows)
     if page is not None:
-        images = TrainingImages(classifier, _known_data(classifier) if data is None else Path(data), runtime)
+        images = TrainingImages(classifier, _known_data(classifier) if data is None else place_of(data), runtime)
         with runtime.stage("drawing the page"):
             shown = page_data(classifier, summary, rows, images)
             text = report_page(summary, shown)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from featx.files import TooLargeError
 from featx.options import RuntimeOptions
 from featx.source.entries import Entry
-from featx.table import OwnFolder, Stamp
+from featx.table import BLOCK, OwnFolder, Stamp
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 UNKNOWN = Stamp(-1, -1)
 """Stamp of a file that does not exist or cannot be queried."""
@@ -39,11 +45,14 @@ class OpenFile:
         Seekable file.
     stamp : callable
         Function without parameters that returns the current stamp of the open file.
+    is_exact : bool
+        Whether the stamp changes with each change of the content, however soon it follows.
     """
 
-    __slots__ = ("stamp", "stream")
+    __slots__ = ("is_exact", "stamp", "stream")
 
-    def __init__(self, stream: BinaryIO, stamp: Callable[[], Stamp]) -> None:
+    def __init__(self, stream: BinaryIO, stamp: Callable[[], Stamp], is_exact: bool = False) -> None:
+        self.is_exact = is_exact
         self.stream = stream
         self.stamp = stamp
 
@@ -58,6 +67,10 @@ class OpenFile:
 
 def do_nothing(folder: OwnFolder) -> None:
     """Ignore a folder that is left out."""
+
+
+def do_nothing_with(n: int) -> None:
+    """Ignore a number of files."""
 
 
 class Source(ABC):
@@ -105,6 +118,46 @@ class Source(ABC):
     @abstractmethod
     def describe(self) -> dict[str, str]:
         """Return a description from which another process makes this source; see :func:`featx.source.source_from`."""
+
+    def stats(self, sample_ids: Sequence[str], progress: Callable[[int], None] = do_nothing_with) -> NDArray[np.int64]:
+        """Return the stamps of some files as an array of shape (n, 4); see :meth:`stat`.
+
+        Parameters
+        ----------
+        sample_ids : sequence of str
+        progress : callable
+            Called with the number of files that were queried so far.
+        """
+        stamps = np.empty((len(sample_ids), 4), np.int64)
+        for at, sample_id in enumerate(sample_ids):
+            stamps[at] = self.stat(sample_id)
+            if at % BLOCK == 0:
+                progress(at)
+        return stamps
+
+    def locator(self, sample_id: str) -> str:
+        """Return what helps another process to open a file: its position in an archive, or the query of an address.
+
+        The query may contain credentials: a locator is passed to reader processes, and never shown or stored.
+        """
+        return ""
+
+    def open_at(self, sample_id: str, locator: str) -> OpenFile:
+        """Open a file for reading, given its locator, which may be empty."""
+        return self.open(sample_id)
+
+    def request(self, sample_id: str, locator: str, size: int, most: int) -> Future[OpenFile] | None:
+        """Begin to fetch a file over the network; None if the file is opened directly.
+
+        Parameters
+        ----------
+        sample_id, locator : str
+        size : int
+            Size of the file when it was listed; -1 if it is unknown.
+        most : int
+            Maximum number of bytes that are fetched in advance.
+        """
+        return None
 
     @abstractmethod
     def open(self, sample_id: str) -> OpenFile:

@@ -22,8 +22,11 @@ _SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _OF_THE_SYSTEM = ("/proc", "/sys")
 """Virtual file systems, whose content is generated on reading and changes constantly."""
 
-_LONGEST_TAG = 1000
-_TAGS = (OUTPUT_TAG, CACHE_TAG)
+LONGEST_TAG = 1000
+"""Maximum size of a tag, in bytes."""
+
+TAGS = (OUTPUT_TAG, CACHE_TAG)
+"""Names of the files that can mark a folder as written by featx."""
 
 
 def walk(root: Path, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
@@ -89,9 +92,9 @@ class _Listing:
         with os.scandir(folder) as found:
             for entry in found:
                 name = entry.name
-                if name in _TAGS:
+                if name in TAGS:
                     self._tags.append(entry)
-                if _is_hidden(name):
+                if is_hidden(name):
                     continue
                 names.append(name)
                 if _is_folder(entry):
@@ -155,7 +158,7 @@ def folders_in(root: Path, parent: str, known: Collection[str] = ()) -> list[str
     return sorted(
         start + entry.name
         for entry in entries
-        if start + entry.name not in known and not _is_hidden(entry.name) and _is_folder(entry) and _is_entered(entry)
+        if start + entry.name not in known and not is_hidden(entry.name) and _is_folder(entry) and _is_entered(entry)
     )
 
 
@@ -166,7 +169,8 @@ def _is_entered(folder: os.DirEntry[str]) -> bool:
         return True
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is left out of scans."""
     return name.startswith(".") or name.lower() in _SYSTEM
 
 
@@ -200,19 +204,27 @@ def _written_by_featx(entries: Sequence[os.DirEntry[str]]) -> _Written | None:
     The content of the tag is checked, because other programs also write tags.
     """
     for entry in entries:
-        if entry.name == OUTPUT_TAG and _read_tag(entry) is not None:
-            return _Written("an output of featx", OUTPUT_TAG)
-        if entry.name == CACHE_TAG and _read_tag(entry) == CACHE_TAG_TEXT.encode():
-            return _Written("a cache of featx", CACHE_TAG)
+        kind = own_kind(entry.name, _read_tag(entry)) if entry.name in TAGS else None
+        if kind is not None:
+            return _Written(kind, entry.name)
     return None
+
+
+def own_kind(name: str, content: bytes | None) -> str | None:
+    """Return what featx wrote into a folder with a tag of this name and content; None for tags of others."""
+    if content is None:
+        return None
+    if name == OUTPUT_TAG:
+        return "an output of featx"
+    is_ours = name == CACHE_TAG and content.replace(b"\r\n", b"\n") == CACHE_TAG_TEXT.encode()
+    return "a cache of featx" if is_ours else None
 
 
 def _read_tag(entry: os.DirEntry[str]) -> bytes | None:
     try:
-        content = None if entry.is_symlink() else read_regular(entry.path, _LONGEST_TAG)
+        return None if entry.is_symlink() else read_regular(entry.path, LONGEST_TAG)
     except OSError:
         return None
-    return None if content is None else content.replace(b"\r\n", b"\n")
 
 
 def _count_files(folder: str) -> int:
@@ -224,7 +236,7 @@ def _count_files(folder: str) -> int:
         except OSError:
             continue
         for entry in entries:
-            if not _is_hidden(entry.name):
+            if not is_hidden(entry.name):
                 if _is_folder(entry, follow_links=False):
                     folders.append(entry.path)
                 else:

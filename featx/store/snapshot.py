@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from featx.errors import DamagedStoreError
 from featx.files import is_real_folder
+from featx.source import Place, place_of
 from featx.store.files import prepare_cache, write_cache_file
 from featx.store.hdf5 import StoredFile, new_hdf5, open_stored
 from featx.table import Categorical, FileState, FileStates, FileStatus, Memo, Sample, Samples, Texts
@@ -35,7 +36,7 @@ class SnapshotSummary:
 
     Parameters
     ----------
-    root : path
+    root : path or other place
         Root folder of the data set.
     n_images, n_skipped, n_ignored : int
         Number of usable images, of skipped images, and of files that are not images.
@@ -43,7 +44,7 @@ class SnapshotSummary:
         SHA-256 of the bytes of all files that were read.
     """
 
-    root: Path
+    root: Place
     n_images: int
     n_skipped: int
     n_ignored: int
@@ -80,7 +81,7 @@ class SnapshotContent:
 
 
 def write_snapshot(
-    cache: Path, dataset_id: str, root: Path, decode: str, samples: Sequence[Sample], states: Sequence[FileState]
+    cache: Path, dataset_id: str, root: Place, decode: str, samples: Sequence[Sample], states: Sequence[FileState]
 ) -> None:
     """Replace the snapshot of a data set; if it has this content already, only its modification time is changed.
 
@@ -89,7 +90,7 @@ def write_snapshot(
     cache : path
     dataset_id : str
         Id of the data set; the file is ``cache/datasets/<dataset_id>.h5``.
-    root : path
+    root : path or other place
         Root folder of the data set. The absolute path is stored.
     decode : str
         Key of the settings with which images were read or skipped, see :func:`featx.lookup.reading_key`.
@@ -172,7 +173,7 @@ def summarize_snapshot(path: Path) -> SnapshotSummary:
     counts = states.statuses.counts()
     read = states.content_hashes[states.content_hashes.any(axis=1)]
     return SnapshotSummary(
-        Path(content.root), counts.get("ok", 0), counts.get("skipped", 0), counts.get("ignored", 0), read
+        place_of(content.root), counts.get("ok", 0), counts.get("skipped", 0), counts.get("ignored", 0), read
     )
 
 

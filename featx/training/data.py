@@ -17,7 +17,7 @@ from featx.duplicates import Grouping
 from featx.evaluation.procedures import HeldOutParts
 from featx.options import FeatureOptions, RunOptions
 from featx.runtime import Runtime
-from featx.source import ImageFile, dataset_source
+from featx.source import ImageFile, Place, dataset_source
 from featx.store import open_run
 from featx.table import FeatureTable
 
@@ -46,7 +46,7 @@ class TrainingData:
     runtime : Runtime
     """
 
-    path: Path
+    path: Place
     backbone: str
     options: FeatureOptions
     run: RunOptions
