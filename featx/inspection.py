@@ -34,7 +34,7 @@ from featx.lookup import notice_own_folders
 from featx.options import LabelBy, PixelOptions, check_ranges
 from featx.readers import Task, read_images
 from featx.runtime import Runtime
-from featx.source import ImageFile
+from featx.source import ImageFile, place_of
 from featx.table import FileState, OwnFolder, Sample, Skipped, coarse
 
 _DECODED_SIDE = round(224 / CROP_FRACTION)
@@ -201,15 +201,16 @@ def inspect(
     check_ranges(locals(), PixelOptions)
     runtime = runtime or Runtime()
     started = time.monotonic()
+    place = place_of(data)
     with runtime.stage("listing the images") as advance:
         dataset = scan(
-            data,
+            place,
             label_by=label_by,
             path_column=path_column,
             label_column=label_column,
             progress=lambda n: advance(n, 0),
         )
-    runtime.notice(f"{data}: {dataset.description}")
+    runtime.notice(f"{place}: {dataset.description}")
     notice_own_folders(dataset, runtime)
     reader = _DatasetReader(runtime, white, page)
     reader.read(dataset.images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +31,9 @@ _OF_FIT = ("layer", "layout", "cv", "repeats")
 
 
 def compare(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder or manifest of labelled images.")] = Path("data"),
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder, archive or manifest of labelled images.")
+    ] = "data",
     *,
     compared: CompareOptions,
     folds: FoldOptions,

@@ -17,13 +17,14 @@ from featx.options import DEFAULT_BACKBONE, ExtractOptions, RunOptions, RuntimeO
 
 def extract(
     data: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="DATA",
-            help="Folder with class folders, with train/val/test folders, or with images; or a manifest (a .csv, "
-            ".txt or .parquet file that lists images and labels).",
+            help="Folder with class folders, with train/val/test folders, or with images; a .zip or .tar file of such "
+            "a folder; or a manifest (a .csv, .txt or .parquet file that lists images and labels). All may lie in "
+            "object storage, such as s3://bucket/folder.",
         ),
-    ] = Path("data"),
+    ] = "data",
     backbone: o.Backbone = DEFAULT_BACKBONE,
     *,
     options: ExtractOptions,

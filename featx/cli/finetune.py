@@ -26,7 +26,9 @@ _NOT_TRAINED = ("layer", "pooling", "layout")
 
 
 def finetune(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder or manifest of labelled images.")] = Path("data"),
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder, archive or manifest of labelled images.")
+    ] = "data",
     backbone: Annotated[
         str,
         typer.Option(

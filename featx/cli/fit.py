@@ -25,11 +25,11 @@ from featx.options import (
 
 def fit(
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="DATA",
-            help="Folder or manifest. Features that are not in the cache are extracted first. If not given, the "
-            "data set that was extracted last is used.",
+            help="Folder, archive or manifest. Features that are not in the cache are extracted first. If not given, "
+            "the data set that was extracted last is used.",
         ),
     ] = None,
     head: Annotated[
@@ -87,7 +87,7 @@ def fit(
     model_file = None
     if output is not None or data is not None:
         path = output or default_model_path(data or "", backbone, named)
-        inputs = [Path(one) for one in (data, backbone, options.weights) if one is not None]
+        inputs = [one for one in (data, backbone, options.weights) if one is not None]
         model_file = OutputFile(path, MODEL_SUFFIXES, overwrite, inputs=inputs)
     table = features_to_fit(data, backbone, options, run, folds.group_by, working)
     if data is not None:

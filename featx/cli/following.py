@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from featx.cli.console import TYPED, next_line
@@ -30,9 +30,9 @@ def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
     return next_line("predict", model, FOLDER, *options, *words, cache=cache)
 
 
-def gallery_next(model: Path, paths: list[Path], cache: Path, *options: str | Path) -> str:
+def gallery_next(model: Path, paths: Sequence[str], cache: Path, *options: str | Path) -> str:
     """Return the ``next`` line that writes a gallery of the predicted images."""
-    shown = paths if len(paths) <= _MOST_SHOWN else [Path(FOLDER)]
+    shown = paths if len(paths) <= _MOST_SHOWN else [FOLDER]
     return next_line("predict", model, *shown, *options, *_output("--gallery", "gallery.html"), cache=cache)
 
 
@@ -64,7 +64,7 @@ def extract_next(cache: Path | None = None, *options: str) -> str:
     return next_line("extract", "data" if Path("data").is_dir() else FOLDER, *options, cache=cache)
 
 
-def overwrite_option(data: Path, backbone: str, head: str) -> tuple[str, ...]:
+def overwrite_option(data: str, backbone: str, head: str) -> tuple[str, ...]:
     """Return ``--overwrite`` if the default model file of these data, backbone and head exists."""
     from featx.output import default_model_path
 

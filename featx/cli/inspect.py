@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +14,13 @@ from featx.options import DatasetOptions, PixelOptions, RuntimeOptions
 
 def inspect(
     data: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="DATA",
-            help="Folder with class folders or with images, or a manifest (a .csv, .txt or .parquet file that lists "
-            "images and labels).",
+            help="Folder or archive with class folders or with images, or a manifest (a .csv, .txt or .parquet file "
+            "that lists images and labels).",
         ),
-    ] = Path("data"),
+    ] = "data",
     *,
     pixels: PixelOptions,
     options: DatasetOptions,

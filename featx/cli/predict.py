@@ -17,9 +17,10 @@ from featx.options import DatasetOptions, PredictOptions, RunOptions, RuntimeOpt
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, as `featx fit` writes it.")],
     paths: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            metavar="PATHS", help="Images, folders of images, and lists of images (.csv, .txt or .parquet files)."
+            metavar="PATHS",
+            help="Images, folders and archives of images, and lists of images (.csv, .txt or .parquet files).",
         ),
     ] = None,
     *,

@@ -9,7 +9,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,7 +24,7 @@ from featx.readers.ahead import ReadAhead
 from featx.readers.files import read_file
 from featx.readers.memory import open_memory
 from featx.readers.messages import SIGNATURE_BYTES, SlotLayout, Task, receive, send, write_progress
-from featx.source import LARGE_FILE, BrokenLinkError, OpenFile, read_image, source_from
+from featx.source import LARGE_FILE, BrokenLinkError, OpenFile, Source, read_image, source_from
 
 if sys.platform != "win32":
     import resource
@@ -39,6 +39,9 @@ NOT_FOUND, BROKEN_LINK = "no such file", "broken link"
 _NO_MEMORY = f"not enough memory to decode the image; {NEXT_RUN}"
 _PART_BYTES = 16_000_000
 """Files are read until they have more than this number of bytes together, and are then decoded."""
+
+_NETWORK_BYTES = 1_000_000_000
+"""Address space of the libraries for networks and their threads, and of the objects that are fetched in advance."""
 
 _SLACK_SECONDS = 1.0
 """CPU time, in seconds, for which a time limit is not set again."""
@@ -107,11 +110,12 @@ class _Worker:
         """
         task = Task(**job["task"])
         key, size = job["memory"]
-        self._open(key, size, job["megabytes"])
+        sources = [source_from(description) for description in job["sources"]]
+        self._open(key, size, job["megabytes"], any(source.uses_network for source in sources))
         done: list[Any] = []
         postponed: list[int] = []
         decode = _Decode(task, self._memory, SlotLayout(*job["layout"]), job["slot"], job["row"], job["is_large"])
-        for part in self._parts(job, task, postponed):
+        for part in self._parts(job, sources, task, postponed):
             yield {"read": [state for _, state, _ in part]}
             for is_wanted in ask():
                 number, _, data = part.pop(0)  # frees the memory of an image before the next one is decoded
@@ -132,9 +136,10 @@ class _Worker:
         write_progress(self._memory, self._cell, number + 1, n_begun)
         self._time_limit.begin()
 
-    def _parts(self, job: dict[str, Any], task: Task, postponed: list[int]) -> Iterator[list[Any]]:
+    def _parts(
+        self, job: dict[str, Any], sources: Sequence[Source], task: Task, postponed: list[int]
+    ) -> Iterator[list[Any]]:
         """Yield lists of (number, state, bytes of the file); a list contains at most 16 MB, or one file."""
-        sources = [source_from(description) for description in job["sources"]]
         part: list[Any] = []
         n_bytes = 0
         with ReadAhead(sources, job["images"], task.max_pixels, job["is_large"]) as ahead:
@@ -182,11 +187,11 @@ class _Worker:
         except Exception as error:
             return {"reason": f"the pixels cannot be used: {error}"}
 
-    def _open(self, key: str, size: int, megabytes: int) -> None:
+    def _open(self, key: str, size: int, megabytes: int, uses_network: bool) -> None:
         if self._memory is None or len(self._memory) != size:
             self._memory = open_memory(key, size)
         self._megabytes = megabytes
-        self._is_limited = _limit_memory(self._own_bytes + size + megabytes * 1_000_000)
+        self._is_limited = _limit_memory(self._own_bytes + size + megabytes * 1_000_000 + uses_network * _NETWORK_BYTES)
 
 
 class _Decode:

@@ -39,6 +39,11 @@ class Addresses(Source):
         """Name of the folder of the manifest."""
         return self.beside.name
 
+    @property
+    def uses_network(self) -> bool:
+        """Return True."""
+        return True
+
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield the files beside the manifest."""
         return self.beside.entries(leave_out)

@@ -75,6 +75,11 @@ class Archive(Source):
         """Address of the folder in the archive, or path of the archive."""
         return str(self.place if self.place.inside else self.place.archive)
 
+    @property
+    def uses_network(self) -> bool:
+        """Whether the archive is in object storage or on a web server."""
+        return isinstance(self.place.archive, Url)
+
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield the files of the archive; a member that must not be read has a reason."""
         index, inside = self._index(), self.place.inside

@@ -237,6 +237,10 @@ def client_of(scheme: str) -> Client:
     return kind(scheme, package, options)
 
 
+_listings: dict[Url, FlatIndex] = {}
+"""Index of the folder that was listed last; a scan reads it several times, and each new scan lists again."""
+
+
 @dataclass(frozen=True)
 class RemoteFolder(Source):
     """The objects below an address.
@@ -253,8 +257,14 @@ class RemoteFolder(Source):
         """Address of the folder."""
         return str(self.root)
 
+    @property
+    def uses_network(self) -> bool:
+        """Return True."""
+        return True
+
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield the objects; see :meth:`featx.source.Source.entries`."""
+        _listings.clear()
         return self._index().entries("", leave_out)
 
     def stat(self, sample_id: str) -> Stamp:
@@ -263,6 +273,7 @@ class RemoteFolder(Source):
 
     def stats(self, sample_ids: Sequence[str], progress: Callable[[int], None] = do_nothing_with) -> NDArray[np.int64]:
         """Return the stamps of some objects; many are requested at a time."""
+        _listings.clear()
         client, stamps = client_of(self.root.scheme), np.empty((len(sample_ids), 4), np.int64)
         for start in range(0, len(sample_ids), _AT_A_TIME):
             urls = [self.root / name for name in sample_ids[start : start + _AT_A_TIME]]
@@ -328,6 +339,12 @@ class RemoteFolder(Source):
         return not isinstance(client_of(self.root.scheme), WebClient)
 
     def _index(self) -> FlatIndex:
+        """Return the index of the objects, which is kept until the next scan."""
+        if self.root not in _listings:
+            _listings[self.root] = self._list()
+        return _listings[self.root]
+
+    def _list(self) -> FlatIndex:
         def read_tag(name: str, position: int) -> bytes | None:
             try:
                 with self.open(name) as file:

@@ -84,6 +84,11 @@ class Source(ABC):
     def name(self) -> str:
         """Name for display: the path of the root."""
 
+    @property
+    def uses_network(self) -> bool:
+        """Whether files are fetched over the network."""
+        return False
+
     @abstractmethod
     def entries(self, leave_out: Callable[[OwnFolder], None] = do_nothing) -> Iterator[Entry]:
         """Yield all files except hidden files, images or not, sorted by the parts of their names.
