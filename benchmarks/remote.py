@@ -4,7 +4,8 @@ Small JPEG files are read with efficientnet-lite0 from a local folder, a zip fil
 of fsspec in which each request takes 50 ms, and a real S3 server on loopback (moto), which runs in a process of its
 own on the same cores. Print images per second of a cold run and their ratio to the local folder, seconds of a warm
 run, and the CPU time of the client for each object (all processes of featx, without the backbone: content hashes
-only). Print a Markdown table, then JSON.
+only). With ``--members``, instead list a zip file and a tar file of that many members, and print seconds and the peak
+memory of the process. Print a Markdown table, then JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import median, print_head, print_json, print_row, run_worker, take_turns
+from benchmarks.processes import median, peak_megabytes, print_head, print_json, print_row, run_worker, take_turns
 
 _LATENCY = 0.05
 _BUCKET = "images"
@@ -32,8 +33,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--members", type=int, default=0)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.members:
+        _list_members(arguments.members)
+        return
+    if arguments.worker and arguments.worker[0] == "list":
+        print(json.dumps(_list(arguments.worker[1])))
+        return
     if arguments.worker:
         print(json.dumps(_measure(*arguments.worker)))
         return
@@ -67,6 +75,42 @@ def main() -> None:
         print_row(*row.values())
         results.append(row)
     print_json(results)
+
+
+def _list_members(n: int) -> None:
+    import io
+    import tarfile
+
+    print_head("archive", "members", "seconds to list", "peak memory, MB")
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        for ending in ("zip", "tar"):
+            path = Path(name) / f"set.{ending}"
+            names = (f"class {number % 10}/{number:07}.jpg" for number in range(n))
+            if ending == "zip":
+                with zipfile.ZipFile(path, "w") as packed:
+                    for member in names:
+                        packed.writestr(zipfile.ZipInfo(member), b"small")
+            else:
+                with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as other:
+                    for member in names:
+                        info = tarfile.TarInfo(member)
+                        info.size = 5
+                        other.addfile(info, io.BytesIO(b"small"))
+                        other.members.clear()
+            found = run_worker("benchmarks.remote", "--worker", "list", path)
+            print_row(ending, found["n"], found["seconds"], found["peak"])
+            results.append({"archive": ending, **found})
+            path.unlink()
+    print_json(results)
+
+
+def _list(path: str) -> dict[str, float]:
+    from featx.dataset import scan
+
+    started = time.perf_counter()
+    n = len(scan(path).images)
+    return {"n": n, "seconds": time.perf_counter() - started, "peak": peak_megabytes()}
 
 
 def _make_images(folder: Path, n: int) -> None:
