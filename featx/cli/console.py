@@ -78,7 +78,7 @@ def next_line(*words: str | Path, cache: Path | None = None) -> str:
     """Return the line with the next command to type; it names the cache unless that is the default."""
     from featx.source import without_query  # imports NumPy
 
-    typed = [shell_word(without_query(str(word))) for word in words]
+    typed = [shell_word(without_query(word) if isinstance(word, str) else word) for word in words]
     if cache is not None and str(cache) != (os.environ.get("FEATX_CACHE") or "cache"):
         typed += ["--cache", shell_word(cache)]
     return f"next       featx {' '.join(typed)}"

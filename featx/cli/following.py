@@ -32,7 +32,7 @@ def predict_next(model: Path, cache: Path, *options: str | Path) -> str:
 
 def gallery_next(model: Path, paths: Sequence[str], cache: Path, *options: str | Path) -> str:
     """Return the ``next`` line that writes a gallery of the predicted images."""
-    shown = paths if len(paths) <= _MOST_SHOWN else [FOLDER]
+    shown = [path if "://" in str(path) else Path(path) for path in paths] if len(paths) <= _MOST_SHOWN else [FOLDER]
     return next_line("predict", model, *shown, *options, *_output("--gallery", "gallery.html"), cache=cache)
 
 
