@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +17,12 @@ import pytest
 import featx
 from featx.agreement import reproduces
 from featx.cluster.connection import Cluster
+from featx.dataset import scan
 from featx.errors import ClusterError, OptionError
 from featx.options import RuntimeOptions
+from featx.pipeline.chunks import PackedImages
 from featx.runtime import Runtime, n_processors, use_processors
+from featx.source import Archive, ImageFiles, image_at
 from featx.table import Categorical, FileState, FileStates
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +78,29 @@ def test_columns_are_put_into_other_columns():
     assert list(column.block(0, 4)) == ["a", "c", "a", "b"]
 
 
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_a_worker_opens_members_without_the_index_of_the_archive(tmp_path, images, form, monkeypatch):
+    archive = shutil.make_archive(str(tmp_path / "packed"), form, images)
+    found = scan(archive).images
+    packed = pickle.loads(pickle.dumps(PackedImages.of(found)))
+    monkeypatch.setattr(Archive, "_index", None)
+    for image, original in zip(packed.unpack(), found, strict=True):
+        with image.open() as file:
+            assert file.stream.read() == (images / original.sample.sample_id).read_bytes()
+        assert (image.sample.sample_id, image.stamp) == (original.sample.sample_id, original.stamp)
+    assert [image.locate() for image in packed.unpack().take(np.array([3, 1]))] == [
+        packed.locators[at] for at in (3, 1)
+    ]
+
+
+def test_folders_have_no_locators_and_addresses_send_their_query(images):
+    assert PackedImages.of(scan(images).images).locators is None
+    image = image_at("https://example.org/a.jpg?Signature=1")
+    packed = PackedImages.of(ImageFiles.of([image]))
+    assert list(packed.locators.block(0, 1)) == ["Signature=1"]
+    assert "Signature" not in str(packed.sources)
+
+
 @pytest.mark.integration
 def test_no_scheduler_is_a_clear_error(tmp_path, images, monkeypatch):
     pytest.importorskip("distributed")
@@ -111,6 +140,40 @@ def test_a_local_cluster_gives_the_bytes_of_one_process(tmp_path):
         model = featx.fit(again, cv=2, runtime=runtime)
         there = featx.predict(model, tmp_path / "moved", weights=str(place.backbone), runtime=runtime)
         assert there.n_predicted == 301
+    finally:
+        close_all()
+
+
+@pytest.mark.integration
+def test_a_local_cluster_reads_an_archive(tmp_path):
+    pytest.importorskip("distributed")
+    from benchmarks.cluster_runs import ClusterPlace
+    from featx.cluster.connection import close_all
+
+    place = ClusterPlace(tmp_path, 200)
+    copied = (place.data / "class0" / "000000.png").read_bytes()
+    (place.data / "class1" / "damaged.png").write_bytes(copied[:60])
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", place.data)
+    os.utime(archive, (1_700_000_000, 1_700_000_000))
+    try:
+        runtime = Runtime(tmp_path / "cache", workers=2, cluster="dask://local")
+        table = featx.extract(archive, str(place.backbone), runtime=runtime)
+        assert place.exported(table) == place.store
+        assert [one.path for one in table.extraction.skipped] == ["class1/damaged.png"]
+        again = featx.extract(archive, str(place.backbone), runtime=Runtime(tmp_path / "cache"))
+        assert (again.extraction.n_computed, again.extraction.n_cached) == (0, 200)
+        of_folder = featx.extract(place.data, str(place.backbone), runtime=Runtime(tmp_path / "cache"))
+        assert of_folder.extraction.n_computed == 0
+        np.testing.assert_array_equal(again.X, table.X)
+        np.testing.assert_array_equal(of_folder.X, table.X)
+        shard = featx.extract(
+            archive,
+            str(place.backbone),
+            shard="1/2",
+            runtime=Runtime(tmp_path / "other", workers=2, cluster="dask://local"),
+        )
+        assert 0 < len(shard) < 200
+        assert shard.extraction.n_computed == len(shard)
     finally:
         close_all()
 

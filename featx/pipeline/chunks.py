@@ -106,6 +106,9 @@ class PackedImages:
     stamps : ndarray of shape (n, 4), int64
     reasons : Categorical
         See :class:`featx.source.ImageFiles`.
+    locators : Categorical or None
+        Locator of each image, see :meth:`featx.source.Source.locator`; None if all are empty. With it, a worker needs
+        neither the index of an archive nor the query string of an address, which only the client knows.
     """
 
     sources: list[dict[str, str]]
@@ -113,19 +116,22 @@ class PackedImages:
     names: NDArray[np.uint8]
     stamps: NDArray[np.int64]
     reasons: Categorical[str]
+    locators: Categorical[str] | None
 
     @classmethod
     def of(cls, images: ImageFiles) -> PackedImages:
         """Return the descriptions of some images."""
         used = images.sources.in_order()
         sources = [source.describe() for source in used.values]
-        return cls(sources, used.codes, images.samples.sample_ids.content, images.stamps, images.reasons.in_order())
+        names, reasons = images.samples.sample_ids.content, images.reasons.in_order()
+        found = Categorical.of(image.locate() for image in images)
+        return cls(sources, used.codes, names, images.stamps, reasons, found if found.where(bool).any() else None)
 
     def unpack(self) -> ImageFiles:
         """Return the images, with sources of this machine."""
         sources = [source_from(description) for description in self.sources]
         samples = Samples.unlabelled(Texts(self.names))
-        return ImageFiles(samples, Categorical(self.codes, sources), self.stamps, self.reasons)
+        return ImageFiles(samples, Categorical(self.codes, sources), self.stamps, self.reasons, self.locators)
 
 
 @dataclass(frozen=True)

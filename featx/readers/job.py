@@ -82,7 +82,7 @@ class Job:
                     index[id(image.source)],
                     image.sample.sample_id,
                     image.size,
-                    image.source.locator(image.sample.sample_id),
+                    image.locate(),
                 )
                 for number, image in zip(numbers, images, strict=True)
             ],

@@ -28,6 +28,8 @@ class ImageFile:
     reason : str
         Reason why the file is skipped without being opened: it is a folder that cannot be read, or a file that must be
         exported as an image first. Empty for other files.
+    locator : str
+        Locator that another process has found, see :meth:`featx.source.Source.locator`; empty if none is known.
     """
 
     sample: Sample
@@ -37,6 +39,7 @@ class ImageFile:
     inode: int = 0
     ctime_ns: int = 0
     reason: str = ""
+    locator: str = ""
 
     @property
     def stamp(self) -> Stamp:
@@ -50,7 +53,13 @@ class ImageFile:
 
     def open(self) -> OpenFile:
         """Open the file for reading; see :meth:`featx.source.Source.open`."""
+        if self.locator:
+            return self.source.open_at(self.sample.sample_id, self.locator)
         return self.source.open(self.sample.sample_id)
+
+    def locate(self) -> str:
+        """Return the locator of the file; see :meth:`featx.source.Source.locator`."""
+        return self.locator or self.source.locator(self.sample.sample_id)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,12 +75,15 @@ class ImageFiles(Column[ImageFile]):
         Size, modification time, inode and ctime of each file.
     reasons : Categorical
         Reason of each image, see :class:`ImageFile`.
+    locators : Categorical, optional
+        Locator of each image that another process has found; None if none are known.
     """
 
     samples: Samples
     sources: Categorical[Source]
     stamps: NDArray[np.int64]
     reasons: Categorical[str]
+    locators: Categorical[str] | None = None
 
     @classmethod
     def of(cls, images: Iterable[ImageFile]) -> ImageFiles:
@@ -101,18 +113,23 @@ class ImageFiles(Column[ImageFile]):
 
     def block(self, start: int, stop: int) -> list[ImageFile]:
         """Return some consecutive images."""
+        stamps = self.stamps[start:stop].tolist()
         rows = zip(
             self.samples.block(start, stop),
             self.sources.block(start, stop),
-            self.stamps[start:stop].tolist(),
+            stamps,
             self.reasons.block(start, stop),
+            [""] * len(stamps) if self.locators is None else self.locators.block(start, stop),
             strict=True,
         )
         return [
-            ImageFile(sample, source, size, mtime_ns, inode, ctime_ns, reason)
-            for sample, source, (size, mtime_ns, inode, ctime_ns), reason in rows
+            ImageFile(sample, source, size, mtime_ns, inode, ctime_ns, reason, locator)
+            for sample, source, (size, mtime_ns, inode, ctime_ns), reason, locator in rows
         ]
 
     def take(self, at: NDArray[np.int64]) -> ImageFiles:
         """Return the images at some positions."""
-        return ImageFiles(self.samples.take(at), self.sources.take(at), self.stamps[at], self.reasons.take(at))
+        locators = None if self.locators is None else self.locators.take(at)
+        return ImageFiles(
+            self.samples.take(at), self.sources.take(at), self.stamps[at], self.reasons.take(at), locators
+        )
