@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +176,31 @@ def test_strict_counts_the_images_of_the_shard(fake, images):
     with pytest.raises(ImageError, match="1 image cannot be used"):
         extract(fake, images, f"{number}/2", strict=True)
     extract(fake, images, f"{3 - number}/2", strict=True)
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_shards_of_an_archive_are_those_of_its_folder(fake, images, tmp_path, form):
+    archive = shutil.make_archive(str(tmp_path / "packed"), form, images)
+    whole = extract(fake, images)
+    parts, caches = [], []
+    for number in (1, 2, 3):
+        runtime = replace(fake.runtime, cache=tmp_path / f"part-{number}")
+        caches.append(runtime.cache)
+        parts.append(featx.extract(archive, "quadrants", shard=f"{number}/3", runtime=runtime))
+        assert ids(parts[-1]) == [name for name in ids(whole) if shard_numbers(Texts.of([name]), 3)[0] == number]
+    assert sorted(name for part in parts for name in ids(part)) == sorted(ids(whole))
+    merged = replace(fake.runtime, cache=tmp_path / "merged")
+    done = featx.merge_caches(caches, runtime=merged)
+    assert (done.n_missing, done.problems, done.stores[0].n_added) == (0, (), len(whole))
+    assert done.shards[0].root == archive
+    again = featx.extract(archive, "quadrants", runtime=merged)
+    assert again.extraction.n_computed == 0
+    assert [(sample.sample_id, sample.label) for sample in again.samples] == [
+        (sample.sample_id, sample.label) for sample in whole.samples
+    ]
+    np.testing.assert_array_equal(again.X, whole.X)
+    (listed,) = (one for one in featx.list_cache(runtime=merged).datasets)
+    assert str(listed.root) == archive
 
 
 def test_json_of_the_command(fake, images, monkeypatch):
