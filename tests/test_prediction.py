@@ -420,8 +420,9 @@ def test_an_image_with_the_name_of_a_list_is_an_image(fake, model, new, tmp_path
 
 def test_inputs_that_cannot_be_predicted_are_refused_by_type(fake, model, new, tmp_path):
     for name, message in (
-        ("set.zip", "is an archive; expected a folder, a manifest .* Decompress the archive and give the folder"),
-        ("set.tar.gz", "is an archive"),
+        ("set.zip", "set.zip cannot be used: its directory at the end is missing, so that it is damaged or truncated"),
+        ("set.7z", r"is an archive that featx does not read; expected a folder, a .zip or .tar file, a manifest \(.*"),
+        ("set.tar.gz", "is a compressed tar archive, from which no file can be read without all files before it; "),
         ("list.xlsx", "is a spreadsheet; save it as CSV and give that file"),
     ):
         (tmp_path / name).write_bytes(b"PK")

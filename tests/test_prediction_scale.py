@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from featx.prediction import parts as parts_module
 from featx.prediction import predict
 from featx.prediction.known import KnownRows, row_keys
 from featx.prediction.parts import MARKER, RECORD
+from featx.prediction.record import TableRecord
 from featx.prediction.writing import WRITERS, ParquetWriter
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -693,6 +695,98 @@ def test_the_command(fake, model, new, tmp_path, monkeypatch):
     assert "--only-new requires --output" in text.replace("-o", "--output") or "--only-new requires -o" in text
 
 
+# Archives and addresses
+
+
+def zipped(folder: Path, name: str = "new.zip") -> Path:
+    """Pack a folder into a zip file, of an earlier date."""
+    path = folder.with_name(name)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(folder))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return path
+
+
+def test_a_folder_of_parts_of_an_archive(fake, model, new, tmp_path, small, monkeypatch):
+    predict(model, new, "whole.csv", runtime=fake.runtime)
+    expected = [
+        row | {"path": f"zip://{row['path'].removeprefix('new/')}::new.zip"} for row in rows_of(Path("whole.csv"))
+    ]
+    zipped(new)
+    done = predict(model, "new.zip", "scores", runtime=fake.runtime)
+    assert (done.n_images, done.n_skipped, done.n_parts) == (7, 1, 4)
+    found = rows_of(Path("scores"))
+    for name in ("path", "label", "status", "reason"):
+        assert [row[name] for row in found] == [row[name] for row in expected]
+    before = contents(tmp_path / "scores")
+    os.unlink(f"scores/{MARKER}")
+    os.unlink("scores/part-00001.parquet")
+    done = predict(model, str(tmp_path / "new.zip"), "others", runtime=fake.runtime)
+    assert done.n_kept == 0
+    done = predict(model, "new.zip", "scores", runtime=fake.runtime)  # continues
+    assert (done.n_kept, done.n_new) == (5, 2)
+    assert contents(tmp_path / "scores") == before
+
+
+@pytest.mark.parametrize("table", ["scores.csv", "scores"])
+def test_only_new_members_of_an_archive_are_appended(fake, model, new, tmp_path, table, small):
+    zipped(new)
+    assert predict(model, "new.zip", table, only_new=True, runtime=fake.runtime).n_new == 7
+    done = predict(model, ["./new.zip", tmp_path / "new.zip"], table, only_new=True, runtime=fake.runtime)
+    assert (done.n_new, done.n_kept) == (0, 7)
+    add(tmp_path / "new", "x/x-05.png", "y/y-01.png")  # one member is new, another one has changed
+    zipped(new)
+    done = predict(model, "new.zip", table, only_new=True, runtime=fake.runtime)
+    assert (done.n_images, done.n_new, done.n_kept) == (8, 2, 6)
+    rows = {row["path"]: row["label"] for row in rows_of(Path(table))}
+    assert len(rows) == len(rows_of(Path(table))) == 8
+    predict(model, "new.zip", "fresh.jsonl", runtime=fake.runtime)
+    assert rows == {row["path"]: row["label"] for row in rows_of(Path("fresh.jsonl"))}
+
+
+def test_lists_name_members_of_archives_and_lie_in_archives(fake, model, new, tmp_path):
+    (new / "list.txt").write_text("x/x-00.png\n./y/../y/y-00.png\n../y/y-00.png\n")
+    zipped(new)
+    (tmp_path / "list").write_text("zip://x/x-00.png::new.zip\nnew/x/x-00.png\nzip://gone.png::new.zip\n")
+    rows = predict(model, files_from="list", runtime=fake.runtime).rows
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        ("zip://x/x-00.png::new.zip", "red", "ok"),
+        ("new/x/x-00.png", "red", "ok"),
+        ("zip://gone.png::new.zip", "", "skipped"),
+    ]
+    rows = predict(model, files_from="zip://list.txt::new.zip", runtime=fake.runtime).rows
+    assert [(row[0], row[3]) for row in rows] == [
+        ("zip://x/x-00.png::new.zip", "ok"),
+        ("zip://y/y-00.png::new.zip", "ok"),
+        ("zip://../y/y-00.png::new.zip", "skipped"),
+    ]
+    with pytest.raises(DatasetError, match="`files_from=zip://gone.txt::new.zip`"):
+        predict(model, files_from="zip://gone.txt::new.zip", runtime=fake.runtime)
+
+
+def test_a_manifest_in_blocks_names_members_of_archives(fake, model, new, tmp_path, small):
+    zipped(new)
+    names = [f"zip://x/x-0{i}.png::new.zip" for i in range(3)]
+    (tmp_path / "list.csv").write_text("\n".join(["path", "new/y/y-00.png", *names, ""]))
+    rows = predict(model, "list.csv", runtime=fake.runtime).rows
+    assert [(row[0], row[3]) for row in rows] == [(name, "ok") for name in ("new/y/y-00.png", *names)]
+
+
+def test_the_record_of_a_table_has_no_credentials(fake, model, new):
+    given = ["https://example.org/a.zip?Signature=secret", "zip://x::new.zip", "new"]
+    record = TableRecord.of(model, "m", model.spec, (), (1, None), given)
+    here = Path.cwd()
+    assert record.inputs == ("https://example.org/a.zip", f"zip://x::{here}/new.zip", f"{here}/new")
+
+
+@pytest.mark.parametrize("options", [{"output": "s3://b/t.csv"}, {"output": "s3://b/t"}, {"gallery": "gs://b/g.html"}])
+def test_outputs_are_local(fake, model, new, options):
+    with pytest.raises(OutputError, match=r"^`\w+=\w+://b/\S+` is an address, but outputs are written to local folder"):
+        predict(model, new, runtime=fake.runtime, **options)
+    assert not {"s3:", "gs:"} & set(os.listdir())
+
+
 def test_keys_of_paths():
     keys = row_keys(["a.png", "./a.png", "b/../a.png", "/w/a.png", "b.png"], "/w")
     assert len(set(keys.tolist())) == 2
@@ -707,3 +801,9 @@ def test_keys_of_paths():
     assert values[:, 0].tolist() == [i // 10 for i in chosen]
     assert not known.find(row_keys(["x.png"], "/"))[0].any()
     assert not KnownRows().find(row_keys(["x.png"], "/"))[0].any()
+    keys = row_keys(
+        ["zip://a.png::/w/x.zip", "zip://a.png::x.zip", "zip://a.png::b/../x.zip", "zip://b.png::x.zip"], "/w"
+    )
+    assert len(set(keys.tolist())) == 2
+    keys = row_keys(["s3://b/a.png", "S3://b/a.png", "s3://b//a.png", "s3://b/./a.png", "s3://c/a.png"], "/w")
+    assert len(set(keys.tolist())) == 4  # object storage has names such as "/a.png" and "."

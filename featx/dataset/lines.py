@@ -125,6 +125,8 @@ def _image_of(beside: Place, source: Source, text: str) -> ImageFile:
     if os.sep == "/" and not text.startswith("/") and ".." not in text:  # without an object of pathlib, for speed
         return ImageFile(Sample(os.path.normpath(text)), source)
     path = Path(text)
+    if not isinstance(beside, Path):
+        return image_at(path) if path.anchor else ImageFile(Sample(posixpath.normpath(text)), source)
     if path.anchor or ".." in path.parts:
-        return image_at(beside / path if isinstance(beside, Path) else posixpath.normpath(text))
+        return image_at(beside / path)
     return ImageFile(Sample(path.as_posix()), source)
