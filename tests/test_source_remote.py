@@ -16,6 +16,7 @@ from test_source_archive import packed, table_rows
 
 import featx
 from featx.errors import DatasetError
+from featx.extraction import featurizing
 from featx.source import RemoteFolder, place_of, remote, source_from
 
 pytestmark = pytest.mark.integration
@@ -265,3 +266,41 @@ def test_web_servers_are_not_listed_and_sources_are_described_without_credential
     assert "secret" not in json.dumps(source.describe())
     with pytest.raises(DatasetError, match="web servers have no listing; give a manifest of addresses"):
         list(source.entries())
+
+
+def test_shards_parts_and_tables_of_a_bucket(fake, bucket, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    client, name = bucket
+    folder = make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 12)
+    (folder / "notes.txt").write_text("no image")
+    url = upload(client, name, folder)
+    shards = [featx.extract(url, "quadrants", shard=f"{number}/2", runtime=fake.runtime) for number in (1, 2)]
+    assert sorted(sample.sample_id for shard in shards for sample in shard.samples) == sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*.png")
+    )
+    whole = featx.extract(url, "quadrants", runtime=fake.runtime)
+    assert (whole.extraction.n_computed, whole.extraction.n_cached) == (0, 24)
+    model = featx.fit(whole, runtime=fake.runtime)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(featurizing, "IMAGES_A_BLOCK", 10)
+    done = featx.predict(model, url, "parts", runtime=fake.runtime)
+    assert (done.n_predicted, done.n_parts, done.n_ignored) == (24, 2, 1)
+    with pytest.raises(featx.FeatxError, match="parts exists and is complete"):
+        featx.predict(model, url, "parts", runtime=fake.runtime)
+    save_image(folder / "red" / "red-00.png", (30, 60, 200))
+    save_image(folder / "red" / "red-99.png", (200, 50, 40), seed=99)
+    upload(client, name, folder)
+    done = featx.predict(model, url, "parts", only_new=True, runtime=fake.runtime)
+    assert (done.n_images, done.n_new, done.n_kept) == (25, 2, 23)
+
+    client.put_object(Bucket=name, Key="set/list", Body=f"red/red-99.png\n{url}/blue/blue-00.png\ngone.png\n".encode())
+    rows = featx.predict(model, files_from=f"{url}/list", runtime=fake.runtime).rows
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        (f"{url}/red/red-99.png", "red", "ok"),
+        (f"{url}/blue/blue-00.png", "blue", "ok"),
+        (f"{url}/gone.png", "", "skipped"),
+    ]
+    with pytest.raises(DatasetError, match=f"^`files_from={url}/gone`: no such file; give an existing"):
+        featx.predict(model, files_from=f"{url}/gone", runtime=fake.runtime)
+    assert SECRET.encode() not in everything_written(tmp_path)
