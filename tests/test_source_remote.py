@@ -304,3 +304,31 @@ def test_shards_parts_and_tables_of_a_bucket(fake, bucket, tmp_path, monkeypatch
     with pytest.raises(DatasetError, match=f"^`files_from={url}/gone`: no such file; give an existing"):
         featx.predict(model, files_from=f"{url}/gone", runtime=fake.runtime)
     assert SECRET.encode() not in everything_written(tmp_path)
+
+
+def test_the_workers_of_a_cluster_read_a_bucket_and_signed_addresses(bucket, web, tmp_path):
+    pytest.importorskip("distributed")
+    from benchmarks.cluster_runs import ClusterPlace
+    from featx.cluster.connection import close_all
+
+    client, name = bucket
+    place = ClusterPlace(tmp_path, 60)
+    url = upload(client, name, place.data)
+    files = sorted(place.data.rglob("*.png"))[:20]
+    Web.files |= {f"/{file.name}": file.read_bytes() for file in files}
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("\n".join(f"{web}/{file.name}?Signature=secret-of-mine,a" for file in files))
+    try:
+        runtime = featx.Runtime(tmp_path / "cache", workers=2, cluster="dask://local")
+        table = featx.extract(url, str(place.backbone), runtime=runtime)
+        assert place.exported(table) == place.store
+        signed = featx.Runtime(tmp_path / "signed", workers=2, cluster="dask://local")
+        signed_table = featx.extract(manifest, str(place.backbone), runtime=signed)
+        assert (signed_table.extraction.n_computed, signed_table.extraction.skipped) == (20, ())
+        again = featx.extract(manifest, str(place.backbone), runtime=signed)
+        assert again.extraction.n_computed == 0
+    finally:
+        close_all()
+    written = everything_written(tmp_path / "cache") + everything_written(tmp_path / "signed")
+    assert b"secret-of-mine" not in written
+    assert SECRET.encode() not in written
