@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
+from featx.duplicates import grouping
 from featx.engines import BackboneLoader, Engine
 from featx.runtime import Runtime
 from featx.store import open_store
@@ -105,6 +107,32 @@ class Fake:
     def n_computed(self) -> int:
         """Number of images computed so far, without probe images."""
         return sum(self._batches)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def versions_are_remembered() -> Iterator[None]:
+    """Search each set of images only once for augmented versions: most tests use the same few sets."""
+    search = grouping.find_transformed
+    found: dict[tuple[bytes, ...], list[tuple[int, int]]] = {}
+
+    def remembered(hashes, read, groups, progress):
+        signatures = read(np.arange(len(hashes)))
+        key = hashes.tobytes(), groups.tobytes(), signatures.tobytes()
+        if key not in found:
+            found[key] = search(hashes, read, groups, progress)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "find_transformed", remembered)
+        yield
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt; a shell ignores it in the background, and commands handle it differently."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -343,7 +343,7 @@ def test_a_killed_run_is_continued(images, tmp_path, keras_start):
     command = [sys.executable, "-m", "featx", "extract", str(images), "--engine", "openvino", "--size", "32"]
     command += ["--precision", "float32", "--augment", "tutorial", "--views", "40", "--batch-size", "8"]
     process = subprocess.Popen([*command, "--cache", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not any(path.stat().st_size > 10_000 for path in journals(killed)):
+    while process.poll() is None and not any(path.stat().st_size > 300_000 for path in journals(killed)):
         time.sleep(0.002)
     process.kill()
     assert process.wait() != 0

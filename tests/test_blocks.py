@@ -398,7 +398,7 @@ def test_a_store_that_loses_rows_during_training_is_an_error(name, n_workers, tm
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals to the own process")
 @pytest.mark.parametrize("name", HEADS)
-def test_an_interrupt_ends_the_threads(name, tmp_path, monkeypatch):
+def test_an_interrupt_ends_the_threads(name, tmp_path, interruptible):
     table, n_read = stored_table(tmp_path), []
 
     def opened(view: int):
@@ -412,10 +412,6 @@ def test_an_interrupt_ends_the_threads(name, tmp_path, monkeypatch):
 
         return interrupting
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores this signal
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            fit(replace(table, opened=opened), name, runtime=Runtime(workers=3, memory=1))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(table, opened=opened), name, runtime=Runtime(workers=3, memory=1))
     assert not [one for one in threading.enumerate() if one.name.startswith(("featx-blocks", "featx-updates"))]

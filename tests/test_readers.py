@@ -410,7 +410,7 @@ def test_no_thread_and_no_memory(tmp_path, monkeypatch, fresh):
 
 
 @linux
-def test_leaving_a_pool_abandons_its_work_and_the_next_pool_uses_idle_processes(tmp_path, teams):
+def test_leaving_a_pool_abandons_its_work_and_the_next_pool_uses_idle_processes(tmp_path, teams, interruptible):
     stopped: list[process.ReaderProcess] = []
 
     def interrupt() -> None:
