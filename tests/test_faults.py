@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGTERM to catch nor small disks to mount")
-def test_no_row_is_lost_duplicated_or_wrong():
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults", "--tries", "3", "--inputs", "0"]
+@pytest.mark.parametrize("tries", [1, pytest.param(3, marks=pytest.mark.integration)])
+def test_no_row_is_lost_duplicated_or_wrong(tries):
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.faults", "--tries", str(tries), "--inputs", "0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["results"]
