@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx import inspection
 from featx.backbones.table import BACKBONES, Backbone, KerasWeights
 from featx.duplicates import grouping
 from featx.engines import BackboneLoader, Engine
@@ -113,17 +115,22 @@ class Fake:
 def versions_are_remembered() -> Iterator[None]:
     """Search each set of images only once for augmented versions: most tests use the same few sets."""
     search = grouping.find_transformed
-    found: dict[tuple[bytes, ...], list[tuple[int, int]]] = {}
+    found: dict[bytes, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
 
     def remembered(hashes, read, groups, progress):
         signatures = read(np.arange(len(hashes)))
-        key = hashes.tobytes(), groups.tobytes(), signatures.tobytes()
+        key = sha256(b"".join((hashes.tobytes(), groups.tobytes(), signatures.tobytes()))).digest()
         if key not in found:
-            found[key] = search(hashes, read, groups, progress)
-        return found[key]
+            reported: list[tuple[int, int]] = []
+            found[key] = search(hashes, read, groups, lambda *done: reported.append(done)), reported
+        pairs, reported = found[key]
+        for done in reported:
+            progress(*done)
+        return pairs
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping, "find_transformed", remembered)
+        for module in (grouping, inspection):
+            patch.setattr(module, "find_transformed", remembered)
         yield
 
 

@@ -102,7 +102,7 @@ class Describer:
     def __init__(self) -> None:
         self._opencv: Any = start_opencv()
         self._opencv.setNumThreads(1)
-        self._sift = self._opencv.SIFT_create(nfeatures=0, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE)
+        self._sift = self._opencv.SIFT_create(MOST_POINTS, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE)
 
     def points(self, thumbnail: NDArray[np.uint8]) -> Points:
         """Return the points with the highest contrast."""
