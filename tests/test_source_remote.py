@@ -97,6 +97,45 @@ def test_a_bucket_gives_the_rows_of_the_folder_and_nothing_is_read_twice(fake, b
     assert SECRET.encode() not in everything_written(tmp_path)
 
 
+def test_an_object_that_changes_after_it_was_listed_has_the_row_of_its_new_content(fake, bucket, tmp_path, monkeypatch):
+    client, name = bucket
+    folder = make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 4)
+    url = upload(client, name, folder)
+    pages = remote.S3Client.pages
+
+    def change_after(self, at):
+        yield from list(pages(self, at))
+        upload(client, name, folder)
+
+    save_image(folder / "red" / "red-02.png", (0, 255, 0), size=(60, 60))
+    monkeypatch.setattr(remote.S3Client, "pages", change_after)
+    of_bucket = featx.extract(url, "quadrants", runtime=fake.runtime)
+    monkeypatch.setattr(remote.S3Client, "pages", pages)
+    of_folder = featx.extract(folder, "quadrants", runtime=fake.runtime)
+    assert of_folder.extraction.n_computed == 0
+    assert table_rows(of_bucket) == table_rows(of_folder)
+    assert table_rows(featx.extract(url, "quadrants", runtime=fake.runtime)) == table_rows(of_folder)
+
+
+def test_objects_beyond_the_limit_are_listed_and_not_downloaded(fake, bucket, tmp_path, caplog):
+    client, name = bucket
+    url = upload(client, name, make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 4))
+    content = (tmp_path / "set" / "red" / "red-00.png").read_bytes()
+    client.put_object(Bucket=name, Key="set/red/huge.png", Body=content + bytes(70_000_000))
+    runtime = featx.Runtime(fake.runtime.cache, workers=1, max_pixels=10_000)
+    caplog.set_level("INFO", "werkzeug")
+    table = featx.extract(url, "quadrants", runtime=runtime)
+    assert len(table) == 8
+    (skipped,) = table.extraction.skipped
+    assert skipped.path == "red/huge.png"
+    assert skipped.reason == (
+        f"cannot be read: {len(content) + 70_000_000:,} bytes are more than the limit of 64,080,000; increase "
+        "`max_pixels` to read the file"
+    )
+    assert f"GET /{name}/set/red/red-00.png" in caplog.text  # the log of the server
+    assert f"GET /{name}/set/red/huge.png" not in caplog.text
+
+
 def test_fit_report_and_predict_read_a_bucket(fake, bucket, tmp_path):
     client, name = bucket
     folder = make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 12)
