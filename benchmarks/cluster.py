@@ -29,7 +29,7 @@ from benchmarks.processes import median, peak_megabytes, print_head, print_json,
 from featx.cluster import Call, Done, connect, distribute
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import FeatureStore, Rows, as_bytes, keys_of
+from featx.store import SIGNATURE_SHAPE, FeatureStore, Rows, as_bytes, keys_of
 
 _N_FEATURES = 1280
 _SPEC = FeatureSpec("vgg16", "ab" * 32, "none", 32, "1-000000000000", "tensorflow", "float32")
@@ -135,7 +135,7 @@ def fake_rows(numbers: np.ndarray) -> Rows:
     """Return the rows with the given numbers; called in workers."""
     features = np.random.default_rng(0).normal(size=(1, _N_FEATURES)).astype(np.float32).repeat(len(numbers), axis=0)
     features[:, 0] = numbers
-    signatures = np.zeros((len(numbers), 16, 16), np.uint8)
+    signatures = np.zeros((len(numbers), *SIGNATURE_SHAPE), np.uint8)
     return Rows(_keys(numbers), signatures, features)
 
 
