@@ -21,6 +21,8 @@ from featx.spec import FeatureSpec
 pytestmark = pytest.mark.usefixtures("keras_start")
 
 KERAS_ROWS = [row for row in BACKBONES.values() if isinstance(row.weights, KerasWeights)]
+LARGE = 50_000_000
+"""Number of parameters from which building a network takes several seconds."""
 
 
 def spec_of(source, **changes) -> FeatureSpec:
@@ -36,7 +38,13 @@ def run(network, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(network(pixels, training=False))
 
 
-@pytest.mark.parametrize("row", KERAS_ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=[pytest.mark.integration] if row.n_parameters > LARGE else [], id=row.name)
+        for row in KERAS_ROWS
+    ],
+)
 def test_row_against_keras(row):
     from featx.backbones.applications import imagenet_architecture
 

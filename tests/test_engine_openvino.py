@@ -87,8 +87,8 @@ def test_no_execution_is_pending_after_a_run_is_closed(engine, pixels):
         "resnet50v2",
         "vgg16",
         "efficientnet-b0",
-        "densenet121",
-        "convnext-tiny",
+        pytest.param("densenet121", marks=pytest.mark.integration),
+        pytest.param("convnext-tiny", marks=pytest.mark.integration),
     ],
 )
 def test_features_are_those_of_keras(keras_start, pixels, name):
