@@ -124,7 +124,7 @@ def _first(place: _Place, tries: int, rng: random.Random, *, computes: bool) -> 
     counts, n_cut = FaultCounts(tries), 0
     name = "empty" if computes else "cache"
     for _ in range(tries):
-        cache, table = shutil.copytree(place.root / name, place.root / "used"), place.root / "t"
+        cache, table = shutil.copytree(place.root / name, place.root / "killed"), place.root / "t"
         place.kill(place.start(place.images, table, cache), rng, place.seconds[name])
         before = {path: path.stat().st_ino for path in table.glob("part-*.parquet")}
         is_complete = (table / "_SUCCESS").exists()

@@ -86,11 +86,10 @@ def test_a_bucket_gives_the_rows_of_the_folder_and_nothing_is_read_twice(fake, b
     fresh = featx.extract(url, "quadrants", runtime=featx.Runtime(tmp_path / "fresh", workers=2))
     assert np.array_equal(fresh.X, of_folder.X)
 
-    monkeypatch.setattr("featx.readers.job.Job.message", None)  # no object is passed to a reader
-    assert featx.extract(url, "quadrants", runtime=fake.runtime).extraction.n_cached == 36
-    assert len(featx.latest(fake.runtime)) == 36
-    monkeypatch.undo()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", client.meta.endpoint_url)
+    with monkeypatch.context() as patch:
+        patch.setattr("featx.readers.job.Job.message", None)  # no object is passed to a reader
+        assert featx.extract(url, "quadrants", runtime=fake.runtime).extraction.n_cached == 36
+        assert len(featx.latest(fake.runtime)) == 36
     save_image(folder / "a" / "a-00.png", (0, 0, 0))
     upload(client, name, folder)
     assert featx.extract(url, "quadrants", runtime=fake.runtime).extraction.n_computed == 1
@@ -261,6 +260,16 @@ def web(monkeypatch):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def test_credentials_that_are_set_later_in_a_process_are_used(fake, bucket, tmp_path, monkeypatch):
+    client, name = bucket
+    url = upload(client, name, make_classes(tmp_path / "set", {"blue": (30, 60, 200), "red": (200, 50, 40)}, 3))
+    with monkeypatch.context() as without:
+        without.delenv("AWS_ENDPOINT_URL")
+        without.setenv("AWS_SECRET_ACCESS_KEY", "")
+        featx.extract(tmp_path / "set", "quadrants", runtime=fake.runtime)  # starts readers
+    assert len(featx.extract(url, "quadrants", runtime=featx.Runtime(tmp_path / "other", workers=2))) == 6
 
 
 def test_signed_addresses_are_read_and_their_signature_is_never_shown_or_stored(fake, web, tmp_path):

@@ -16,6 +16,9 @@ from featx.readers.memory import SharedMemory
 from featx.readers.messages import SlotLayout
 from featx.readers.process import ReaderProcess
 
+_CLOUD = ("AWS_", "AZURE_", "FSSPEC_", "GCSFS_", "GOOGLE_", "STORAGE_")
+"""First part of the names of environment variables with credentials and options of object storage."""
+
 _spare: list[Team] = []
 _spare_lock = threading.Lock()
 
@@ -33,6 +36,7 @@ class Team:
         self.seconds = seconds
         self.memory = SharedMemory(SlotLayout(0, 0, 0).size)
         self.owner = os.getpid()
+        self.credentials = _credentials()
         self._processes: dict[int, ReaderProcess] = {}
         self._lock = threading.Lock()
         self._in_use: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
@@ -110,12 +114,12 @@ class Team:
 
 
 def take_team(seconds: float) -> Team:
-    """Return the team that the last pool left, or a new one."""
+    """Return the team that the last pool left, or a new one, with the present credentials of object storage."""
     with _spare_lock:
         while _spare:
             team = _spare.pop()
             if team.owner == os.getpid():  # otherwise this process was forked, and the processes belong to its parent
-                if team.seconds == seconds:
+                if (team.seconds, team.credentials) == (seconds, _credentials()):
                     return team
                 team.close()
     return Team(seconds)
@@ -129,6 +133,11 @@ def give_back(team: Team) -> None:
             _spare.append(team)
             return
     team.close()
+
+
+def _credentials() -> dict[str, str]:
+    """Return the environment variables of object storage, which processes have since they were started."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_CLOUD)}
 
 
 def close_spare() -> None:
