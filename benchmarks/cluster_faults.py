@@ -180,10 +180,9 @@ def client_killed(place: ClusterPlace, tries: int, rng: random.Random) -> FaultC
         for _ in range(tries):
             cache = place.new("cache")
             running = place.start_client(cluster, cache)
-            journal = cache / "features" / place.whole.spec.id / "journal"
-            while running.poll() is None and not journal.exists():
+            while running.poll() is None and not place.n_rows(cache):
                 time.sleep(0.01)
-            time.sleep(rng.uniform(0, 1.0))
+            time.sleep(rng.uniform(0, 0.5))
             running.kill()
             running.wait()
             n_stored = place.n_rows(cache)
