@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.cluster_runs import DaskCluster, dask_cluster
 from benchmarks.processes import median, peak_megabytes, print_head, print_json, print_row, run_worker
 from featx.cluster import Call, Done, connect, distribute
+from featx.pipeline.chunks import prefixes_of
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
 from featx.store import SIGNATURE_SHAPE, FeatureStore, Rows, as_bytes, keys_of
@@ -185,11 +186,10 @@ def _measure_rows(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     n_done = 0
     with store.writer(lambda text: None) as writer:
-        known = {key.tobytes() for key in as_bytes(store.snapshot().keys())[:, :8]}
+        known = prefixes_of(as_bytes(store.snapshot().keys()).reshape(-1), 36)
         numbers = np.arange(arguments.rows)
-        if known:
-            lacking = [number for number in numbers.tolist() if _keys(np.array([number]))[0, :8].tobytes() not in known]
-            numbers = np.array(lacking, np.int64)
+        if len(known):
+            numbers = numbers[~np.isin(prefixes_of(_keys(numbers).reshape(-1), 36), known)]
         writer.begin(np.ones((10, _N_FEATURES), np.float32), {"engine": "benchmark"})
         for event in distribute(FakeWork(numbers), cluster, print):
             if isinstance(event, Done):
