@@ -115,13 +115,22 @@ def n_processors() -> int:
     return min([_n_allowed(), *_share])
 
 
+def shares_processors() -> bool:
+    """Return whether other processes use the same CPU cores: this process may use fewer than it can run on."""
+    return n_processors() < _n_possible()
+
+
 def _n_allowed() -> int:
-    try:
-        allowed = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        allowed = os.cpu_count() or 1
+    possible = _n_possible()
     quota = _quota(Path("/sys/fs/cgroup"))
-    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+    return possible if quota is None else max(1, min(possible, math.ceil(quota)))
+
+
+def _n_possible() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
 
 
 def require_threads(n: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -161,6 +163,25 @@ def test_a_full_disk_is_not_a_conversion_error(mobilenet, monkeypatch):
 def quantized(graph, pixels):
     pytest.importorskip("nncf")
     return quantize(graph, pixels)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and two cores")
+def test_threads_of_a_process_that_shares_the_machine_are_not_pinned(graph, tmp_path):
+    """Otherwise the workers of a cluster, or containers with a quota, would all run on the first core."""
+    (tmp_path / "graph").write_bytes(graph)
+    code = f"""
+        import os
+        from pathlib import Path
+        import numpy as np
+        from featx.engines.openvino import OpenVINORunner
+        from featx.runtime import use_processors
+        use_processors(1)
+        runner = OpenVINORunner(Path({str(tmp_path / "graph")!r}).read_bytes(), "float32")
+        list(runner.run([np.zeros((8, 96, 96, 3), np.uint8)]))
+        print({{len(os.sched_getaffinity(int(one))) for one in os.listdir("/proc/self/task")}} == {{len(os.sched_getaffinity(0))}})
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])

@@ -16,7 +16,7 @@ from featx.engines.graph import unpack
 from featx.engines.processor import processor_kind, processor_name
 from featx.errors import EngineError
 from featx.libraries import OPENVINO_BATCH, openvino_reason, start_openvino
-from featx.runtime import n_processors, require_threads
+from featx.runtime import n_processors, require_threads, shares_processors
 from featx.spec import EngineName, Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -95,6 +95,8 @@ class OpenVINORunner:
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,
+            # OpenVINO pins its threads to the first cores, so that several processes would compete for them.
+            "ENABLE_CPU_PINNING": not shares_processors(),
         }
         model = unpack(core, graph)
         try:
