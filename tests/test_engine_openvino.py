@@ -170,15 +170,20 @@ def test_threads_of_a_process_that_shares_the_machine_are_not_pinned(graph, tmp_
     """Otherwise the workers of a cluster, or containers with a quota, would all run on the first core."""
     (tmp_path / "graph").write_bytes(graph)
     code = f"""
-        import os
+        import os, threading
         from pathlib import Path
         import numpy as np
         from featx.engines.openvino import OpenVINORunner
         from featx.runtime import use_processors
         use_processors(1)
         runner = OpenVINORunner(Path({str(tmp_path / "graph")!r}).read_bytes(), "float32")
-        list(runner.run([np.zeros((8, 96, 96, 3), np.uint8)]))
-        print({{len(os.sched_getaffinity(int(one))) for one in os.listdir("/proc/self/task")}} == {{len(os.sched_getaffinity(0))}})
+        running = threading.Thread(target=lambda: list(runner.run([np.zeros((8, 96, 96, 3), np.uint8)] * 40)))
+        running.start()
+        n_cores = set()
+        while running.is_alive():  # threads are pinned only while they compute
+            for one in os.listdir("/proc/self/task"):
+                n_cores.add(len(os.sched_getaffinity(int(one))))
+        print(n_cores == {{len(os.sched_getaffinity(0))}})
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"], done.stderr
