@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featx.errors import FeatxError
+from featx.errors import DamagedStoreError, FeatxError
 from featx.extraction import extract
 from featx.runtime import Runtime
 from featx.store import list_segments, open_store
@@ -264,8 +264,9 @@ class ClusterPlace:
 
     def n_rows(self, cache: Path) -> int:
         """Return the number of rows in the store of a cache."""
-        path = cache / "features" / self.whole.spec.id
-        return len(open_store(path).snapshot().keys()) if path.exists() and any(path.iterdir()) else 0
+        with contextlib.suppress(DamagedStoreError, FileNotFoundError):  # no row has been written yet
+            return len(open_store(cache / "features" / self.whole.spec.id).snapshot().keys())
+        return 0
 
     def n_stored_twice(self, table: FeatureTable) -> int:
         """Return the number of rows of a finished store that are stored more than once."""
