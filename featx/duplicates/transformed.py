@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from featx.duplicates.alignment import HIGHEST_SCORE, Alignment
 from featx.duplicates.local_features import Describer, Points, Texture
 from featx.duplicates.union_find import UnionFind
 from featx.duplicates.votes import most_voted
+from featx.runtime import n_processors
 
 Read = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
@@ -122,7 +125,7 @@ class _Search:
     def pairs(self) -> list[tuple[int, int]]:
         """Return pairs that connect the versions of each original."""
         n = len(self._at)
-        if n < 2:
+        if n == 0 or self._union_find.size(0) == n:
             return []
         total = n * (3 + _FIRST)
         self._points = self._described(total)
@@ -177,11 +180,14 @@ class _Search:
         return [pair for pairs in links.values() if len(pairs) >= _FEWEST_LINKS for pair in pairs]
 
     def _described(self, total: int) -> list[Points]:
+        """Return the points of all images, which are found in one thread for each core."""
         points: list[Points] = []
-        for start in range(0, len(self._at), _BLOCK):
-            for signature in self._read(self._at[start : start + _BLOCK]):
-                points.append(self._describer.points(signature))
-            self._progress(len(points), total)
+        n_threads = n_processors()
+        with ThreadPoolExecutor(n_threads) as threads:
+            for start in range(0, len(self._at), _BLOCK):
+                parts = np.array_split(self._read(self._at[start : start + _BLOCK]), n_threads)
+                points += itertools.chain.from_iterable(threads.map(_points_of, parts))
+                self._progress(len(points), total)
         return points
 
     def _score(self, one: int, other: int) -> float:
@@ -194,6 +200,11 @@ class _Search:
                 del self._textures[next(iter(self._textures))]
             self._textures[position] = self._describer.texture(self._read(self._at[[position]])[0])
         return self._textures[position]
+
+
+def _points_of(signatures: NDArray[np.uint8]) -> list[Points]:
+    describer = Describer()
+    return [describer.points(signature) for signature in signatures]
 
 
 def _random_pairs(n: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> Sequence[tuple[int, int]]:
