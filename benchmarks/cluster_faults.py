@@ -193,10 +193,18 @@ def client_killed(place: ClusterPlace, tries: int, rng: random.Random) -> FaultC
 
 
 def _refused(
-    place: ClusterPlace, tries: int, why: str, add: Callable[[DaskCluster, int], None], **options: object
+    place: ClusterPlace,
+    tries: int,
+    why: str,
+    add: Callable[[DaskCluster, int], None],
+    is_known: bool = True,
+    **options: object,
 ) -> FaultCounts:
-    """Run with two good workers and one bad worker, then with the bad worker alone."""
-    counts = FaultCounts(tries)
+    """Run with two good workers and one bad worker, then with the bad worker alone.
+
+    If the fault is not known before a worker computes, a worker that gets no affected image is not refused.
+    """
+    counts, n_named = FaultCounts(tries), 0
     for number in range(tries):
         with dask_cluster(place.new("cluster"), "a", "b") as cluster:
             cache = place.new("cache")
@@ -205,16 +213,16 @@ def _refused(
             compare(place, outcome, counts)
             named = [one for one in outcome.notices if "the worker bad" in one and why in one]
             n_computed = 0 if outcome.table is None else outcome.table.extraction.n_computed
-            counts.wrong += not named or n_computed != place.n_images
+            n_named += bool(named)
+            counts.wrong += (is_known and not named) or n_computed != place.n_images
             if not number:
                 cluster.end("a")
                 cluster.end("b")
                 alone = place.run(cluster, place.new("cache"), **options)
                 text = str(alone.error)
                 counts.wrong += not isinstance(alone.error, ClusterError) or "bad (" not in text or why not in text
-                counts.remark = named[0].partition(": the worker ")[2] if named else "not refused"
             shutil.rmtree(cache)
-    counts.remark = "refused by name"
+    counts.remark = "refused by name" if is_known else f"refused by name in {n_named} tries; else it got no such image"
     return counts
 
 
@@ -262,7 +270,10 @@ def without_half_of_folder(place: ClusterPlace, tries: int, rng: random.Random) 
     """Let a worker lack one class of the images, so that it is refused during the run."""
     if os.name == "nt" or os.geteuid():
         return FaultCounts(0, remark=_NOT_ROOT)
-    return _refused(place, tries, "it cannot open", lambda cluster, number: _add_hiding(cluster, place.data / "class1"))
+    folder = place.data / "class1"
+    return _refused(
+        place, tries, "it cannot open", lambda cluster, number: _add_hiding(cluster, folder), is_known=False
+    )
 
 
 def _add_hiding(cluster: DaskCluster, folder: Path) -> None:
