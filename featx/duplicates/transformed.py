@@ -17,12 +17,20 @@ from featx.runtime import n_processors
 
 Read = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
-LEAST_SCORE, CERTAIN_SCORE = 4.0, 4.75
-"""Smallest score of two versions, even if random pairs have far smaller scores, and score that is always sufficient."""
+CERTAIN_SCORE = 4.75
+"""Score that is sufficient in every set."""
 
-_BEYOND = (1.5, 0.5)
-"""How far beyond the 99th percentile the scores of candidates reach, in units of the distance from the 90th to the 99th
-percentile: for 100 candidates, and more for each tenfold number. Candidates are more similar than random pairs."""
+LEAST_SCORE, _BEYOND = 4.0, 1.5
+_LEAST_IF_AUGMENTED, _BEYOND_IF_AUGMENTED = 3.5, 1.0
+"""Smallest score of two versions, even if random pairs have far smaller scores; and how far beyond the 99th percentile
+the scores of 100 candidates reach, in units of the distance from the 90th to the 99th percentile. Candidates are more
+similar than random pairs. In a set in which many versions have been found, a candidate is more often a version."""
+
+_BEYOND_EACH_TENFOLD = 0.5
+"""How much farther the scores of a tenfold number of candidates reach."""
+
+_AUGMENTED = 0.2
+"""Number of pairs for each image from which a set counts as augmented."""
 
 _LARGE, _FEWEST_LINKS = 3, 2
 """Number of members from which two groups are joined only by at least two pairs."""
@@ -57,7 +65,8 @@ def find_transformed(
     Candidates for an image are the images whose distinct points are most similar (:func:`most_voted`). The two images
     of a candidate are aligned, and the agreement of their textures is scored (:class:`Alignment`). A pair is found if
     its score exceeds 4.0 and the scores to be expected of different images, which follow from random pairs of the same
-    set (:func:`score_by_chance`). Images that are alike by nature therefore need a higher score. Two groups of at least
+    set (:func:`score_by_chance`). Images that are alike by nature therefore need a higher score. If at least one pair
+    for five images is found, a lower score is sufficient for the other candidates, at least 3.5. Two groups of at least
     three images are joined only by two pairs, so that a single wrong pair does not join all versions of two originals.
 
     Of more than 2,000 images, a sample is searched first: about four times the square root of their number, at least
@@ -90,8 +99,8 @@ def find_transformed(
     return _Search(np.arange(n), read, groups, progress).pairs()
 
 
-def score_by_chance(scores: NDArray[np.float64], n_pairs: int) -> float:
-    """Return the score that different images rarely exceed among ``n_pairs`` candidates, from 4.0 to 4.75.
+def score_by_chance(scores: NDArray[np.float64], n_pairs: int, *, is_augmented: bool = False) -> float:
+    """Return the score that different images rarely exceed among ``n_pairs`` candidates.
 
     Parameters
     ----------
@@ -99,13 +108,21 @@ def score_by_chance(scores: NDArray[np.float64], n_pairs: int) -> float:
         Scores of random pairs. Scores are limited, as correlations are: the upper tail of their distribution is
         extrapolated as exponential after Fisher's transformation.
     n_pairs : int
+    is_augmented : bool
+        Whether many versions have been found.
+
+    Returns
+    -------
+    float
+        From 4.0, or 3.5 in an augmented set, to 4.75.
     """
+    least, beyond = (_LEAST_IF_AUGMENTED, _BEYOND_IF_AUGMENTED) if is_augmented else (LEAST_SCORE, _BEYOND)
     if len(scores) < _FEWEST_RANDOM_PAIRS:
         return LEAST_SCORE
     tenth, hundredth = np.arctanh(np.quantile(scores, [0.9, 0.99]) / (1.001 * HIGHEST_SCORE))
-    least, more = _BEYOND
-    expected = hundredth + (hundredth - tenth) * (least + more * (np.log10(max(n_pairs, 100)) - 2))
-    return float(np.clip(HIGHEST_SCORE * np.tanh(expected), LEAST_SCORE, CERTAIN_SCORE))
+    n_distances = beyond + _BEYOND_EACH_TENFOLD * (np.log10(max(n_pairs, 100)) - 2)
+    expected = HIGHEST_SCORE * np.tanh(hundredth + (hundredth - tenth) * n_distances)
+    return float(np.clip(expected, least, CERTAIN_SCORE))
 
 
 class _Search:
@@ -120,7 +137,10 @@ class _Search:
         self._describer, self._alignment = Describer(), Alignment()
         self._textures: dict[int, Texture] = {}
         self._points: list[Points] = []
-        self._least = 0.0
+        self._by_chance: NDArray[np.float64] | None = None
+        self._found: list[tuple[int, int]] = []
+        self._waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        self._insufficient: list[tuple[float, int, int]] = []
 
     def pairs(self) -> list[tuple[int, int]]:
         """Return pairs that connect the versions of each original."""
@@ -131,40 +151,50 @@ class _Search:
         self._points = self._described(total)
         codes = [points.codes for points in self._points]
         ones, others, ranks = most_voted(codes, _MOST, lambda done, of: self._progress(n + n * done // of, total))
-        found: list[tuple[int, int]] = []
-        waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
         done = 3 * n
         for is_first in (True, False):
-            if not is_first and len(found) < _ENOUGH:
+            if not is_first and len(self._found) < _ENOUGH:
                 break
             chosen = (ranks < _FIRST) == is_first
             for one, other in zip(ones[chosen].tolist(), others[chosen].tolist(), strict=True):
                 done += 1
                 if done % 64 == 0:
                     self._progress(min(done, total - 1), total)
-                if self._union_find.are_together(one, other) or not self._are_versions(one, other, ones, others):
-                    continue
-                if min(self._union_find.size(one), self._union_find.size(other)) >= _LARGE:
-                    link = self._link(one, other)
-                    pairs = [*waiting.pop(link, ()), (one, other)]
-                    if len(pairs) < _FEWEST_LINKS:
-                        waiting[link] = pairs
-                        continue
-                else:
-                    pairs = [(one, other)]
-                self._union_find.union(one, other)
-                found += pairs
-        found += self._confirmed([pair for pairs in waiting.values() for pair in pairs])
+                if not self._union_find.are_together(one, other):
+                    self._decide(one, other, ones, others)
+        if len(self._found) >= _AUGMENTED * n and self._by_chance is not None:
+            least = score_by_chance(self._by_chance, len(ones), is_augmented=True)
+            for score, one, other in sorted(self._insufficient, reverse=True):
+                if score > least and not self._union_find.are_together(one, other):
+                    self._join(one, other)
+        self._found += self._confirmed([pair for pairs in self._waiting.values() for pair in pairs])
         self._progress(total, total)
-        return [(int(self._at[one]), int(self._at[other])) for one, other in found]
+        return [(int(self._at[one]), int(self._at[other])) for one, other in self._found]
 
-    def _are_versions(self, one: int, other: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> bool:
-        """Return whether the score of two images is high enough; random pairs are scored only if they can matter."""
-        score = self._score(one, other)
-        if score > LEAST_SCORE and not self._least:
-            chance = np.array([self._score(*pair) for pair in _random_pairs(len(self._at), ones, others)])
-            self._least = score_by_chance(chance, len(ones))
-        return score > max(self._least, LEAST_SCORE)
+    def _decide(self, one: int, other: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> None:
+        """Join two images if their score is high enough; random pairs are scored only if they can matter."""
+        score, least = self._score(one, other), LEAST_SCORE
+        if score > LEAST_SCORE:
+            if self._by_chance is None:
+                random = _random_pairs(len(self._at), ones, others)
+                self._by_chance = np.array([self._score(*pair) for pair in random])
+            least = score_by_chance(self._by_chance, len(ones))
+        if score > least:
+            self._join(one, other)
+        elif score > _LEAST_IF_AUGMENTED:
+            self._insufficient.append((score, one, other))
+
+    def _join(self, one: int, other: int) -> None:
+        """Join the groups of two versions; two large groups only at the second pair."""
+        pairs = [(one, other)]
+        if min(self._union_find.size(one), self._union_find.size(other)) >= _LARGE:
+            link = self._link(one, other)
+            pairs = [*self._waiting.pop(link, ()), *pairs]
+            if len(pairs) < _FEWEST_LINKS:
+                self._waiting[link] = pairs
+                return
+        self._union_find.union(one, other)
+        self._found += pairs
 
     def _link(self, one: int, other: int) -> tuple[int, int]:
         """Return the groups of two images, the smaller number first."""
