@@ -129,6 +129,19 @@ def test_large_groups_need_two_pairs(versions, monkeypatch):
     assert found_groups(versions[:6]) == {frozenset(pair[:2]) for pair in votes}
 
 
+@pytest.mark.parametrize(("n_certain", "is_found"), [(16, True), (14, False)])
+def test_a_lower_score_is_sufficient_if_one_image_in_five_has_a_version(versions, monkeypatch, n_certain, is_found):
+    assert len(versions) == 76
+    certain, doubtful = [(2 * i, 2 * i + 1) for i in range(n_certain)], (60, 61)
+    scores = {**dict.fromkeys(certain, 5.0), doubtful: 3.8, (62, 63): 3.4}
+    monkeypatch.setattr(transformed._Search, "_score", lambda self, one, other: scores.get((one, other), 0.5))
+    monkeypatch.setattr(
+        transformed, "most_voted", lambda codes, n, progress: (*np.array(list(scores)).T, np.zeros(len(scores), int))
+    )
+    found = {frozenset(pair) for pair in [*certain, *([doubtful] if is_found else [])]}
+    assert found_groups(versions) == found
+
+
 def test_a_large_set_is_searched_only_if_its_sample_contains_versions(originals, versions, monkeypatch):
     monkeypatch.setattr(transformed, "WHOLE", 30)
     monkeypatch.setattr(transformed, "_FEWEST_IN_SAMPLE", 20)
@@ -156,6 +169,8 @@ def test_sets_whose_images_are_alike_need_higher_scores():
     assert score_by_chance(different, 500) == LEAST_SCORE
     assert LEAST_SCORE < score_by_chance(alike, 500) < score_by_chance(alike, 50_000) <= CERTAIN_SCORE
     assert score_by_chance(alike[:10], 500) == LEAST_SCORE
+    assert score_by_chance(different, 500, is_augmented=True) == 3.5
+    assert 3.5 < score_by_chance(alike, 500, is_augmented=True) < score_by_chance(alike, 500)
 
 
 def test_equal_images_have_the_highest_score(originals):
