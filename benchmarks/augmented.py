@@ -18,7 +18,8 @@ recall and precision of the pairs, the accuracy that ``fit`` states for the augm
 finds and with the true groups, and the accuracy on the originals alone. Print a Markdown table, then JSON.
 
 ``--sizes 100000`` instead measures the search for versions alone, in sets of this size without versions: signatures of
-the images of the folders, and negatives of them if there are too few. Print seconds and peak memory.
+the images of the folders, and negatives of them if there are too few; with ``--rotated``, each tenth image is a rotated
+version of another one. Print seconds and peak memory.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ def main() -> None:
     parser.add_argument("--augmenters", default=",".join(AUGMENTERS))
     parser.add_argument("--settings", default=",".join(_SETTINGS))
     parser.add_argument("--no-accuracy", action="store_true", help="leave out the accuracies")
+    parser.add_argument("--rotated", action="store_true", help="add versions to the sets of --sizes")
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[])
     arguments = parser.parse_args()
     if arguments.sizes:
-        measure_search(arguments.folders, arguments.sizes)
+        measure_search(arguments.folders, arguments.sizes, arguments.rotated)
         return
     sets: list[tuple[str, list[tuple[str, Pixels]]]] = [
         (folder.name, read_originals(folder, arguments.originals)) for folder in arguments.folders
@@ -151,12 +153,12 @@ def measure(folder: Path, runtime: Runtime, with_accuracy: bool) -> dict[str, An
     return found
 
 
-def measure_search(folders: list[Path], sizes: list[int]) -> None:
-    """Search sets of signatures without versions, and print seconds and peak memory."""
+def measure_search(folders: list[Path], sizes: list[int], with_versions: bool) -> None:
+    """Search sets of signatures, and print seconds and peak memory."""
     print_head("images", "seconds", "peak memory without signatures, MB", "pairs found")
     results = []
     for size in sizes:
-        signatures, hashes = read_signatures(folders, size)
+        signatures, hashes = read_signatures(folders, size, with_versions)
         before = peak_mb()
         start = time.perf_counter()
         found = find_transformed(hashes, lambda at: signatures[at], np.arange(size))  # noqa: B023
@@ -166,13 +168,16 @@ def measure_search(folders: list[Path], sizes: list[int]) -> None:
     print_json(results)
 
 
-def read_signatures(folders: list[Path], size: int) -> tuple[Pixels, Pixels]:
-    """Return signatures of images of folders, and of their negatives, in the order of their hashes."""
+def read_signatures(folders: list[Path], size: int, with_versions: bool) -> tuple[Pixels, Pixels]:
+    """Return signatures of images of folders, of their negatives and of versions, in the order of their hashes."""
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
     random.Random(0).shuffle(paths)
     signatures = np.array([prepare(path.read_bytes(), 32, "squash").signature for path in paths[:size]])
     signatures = np.concatenate([signatures, 255 - signatures[: size - len(signatures)]])
     assert len(signatures) == size, "the folders contain too few images"
+    for number in range(size // 10 if with_versions else 0):
+        turned = ndimage.rotate(signatures[number], 10 + number % 15, reshape=False, order=1, mode="nearest")
+        signatures[-1 - number] = turned
     digests = np.array([np.frombuffer(hashlib.sha256(signature).digest(), np.uint8) for signature in signatures])
     order = np.argsort(digests.view("S32").ravel(), kind="stable")
     return signatures[order], digests[order]
