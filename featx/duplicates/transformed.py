@@ -46,7 +46,7 @@ _ENOUGH = 3
 """Number of pairs in the sample from which all images are searched."""
 
 _FIRST, _MOST = 3, 12
-"""Number of candidates that are aligned for each image: at first, and if the first contain versions."""
+"""Number of candidates that are aligned for each image: at first, and if one of the two images has a version."""
 
 _RANDOM_PAIRS = 1000
 _FEWEST_RANDOM_PAIRS = 200
@@ -139,6 +139,7 @@ class _Search:
         self._points: list[Points] = []
         self._by_chance: NDArray[np.float64] | None = None
         self._found: list[tuple[int, int]] = []
+        self._joined: set[int] = set()
         self._waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
         self._insufficient: list[tuple[float, int, int]] = []
 
@@ -152,16 +153,13 @@ class _Search:
         codes = [points.codes for points in self._points]
         ones, others, ranks = most_voted(codes, _MOST, lambda done, of: self._progress(n + n * done // of, total))
         done = 3 * n
-        for is_first in (True, False):
-            if not is_first and len(self._found) < _ENOUGH:
-                break
-            chosen = (ranks < _FIRST) == is_first
-            for one, other in zip(ones[chosen].tolist(), others[chosen].tolist(), strict=True):
-                done += 1
-                if done % 64 == 0:
-                    self._progress(min(done, total - 1), total)
-                if not self._union_find.are_together(one, other):
-                    self._decide(one, other, ones, others)
+        for one, other, rank in zip(ones.tolist(), others.tolist(), ranks.tolist(), strict=True):
+            done += 1
+            if done % 64 == 0:
+                self._progress(min(done, total - 1), total)
+            is_chosen = rank < _FIRST or one in self._joined or other in self._joined
+            if is_chosen and not self._union_find.are_together(one, other):
+                self._decide(one, other, ones, others)
         if len(self._found) >= _AUGMENTED * n and self._by_chance is not None:
             least = score_by_chance(self._by_chance, len(ones), is_augmented=True)
             for score, one, other in sorted(self._insufficient, reverse=True):
@@ -194,6 +192,7 @@ class _Search:
                 self._waiting[link] = pairs
                 return
         self._union_find.union(one, other)
+        self._joined |= {one, other}
         self._found += pairs
 
     def _link(self, one: int, other: int) -> tuple[int, int]:
