@@ -39,6 +39,7 @@ from benchmarks.cluster_runs import (
 )
 from benchmarks.extraction_runs import FaultCounts
 from benchmarks.processes import print_head, print_json, print_row
+from benchmarks.remote import BUCKET, start_bucket
 from featx.errors import ClusterError
 
 _HIDE = "mount -t tmpfs tmpfs {}"
@@ -276,6 +277,27 @@ def without_half_of_folder(place: ClusterPlace, tries: int, rng: random.Random) 
     )
 
 
+def without_bucket(place: ClusterPlace, tries: int, rng: random.Random) -> FaultCounts:
+    """Let a worker lack the credentials of the bucket with the images."""
+    if os.name == "nt" or os.geteuid():
+        return FaultCounts(0, remark=_NOT_ROOT)
+    server, environment = start_bucket(place.data, ".png")
+    before = f"unset {' '.join(environment)}"
+    try:
+        return _refused(
+            place,
+            tries,
+            "it cannot open",
+            lambda cluster, number: cluster.add("bad", before=before),
+            data=f"s3://{BUCKET}/set",
+        )
+    finally:
+        for name in environment:
+            del os.environ[name]
+        server.kill()
+        server.wait()
+
+
 def _add_hiding(cluster: DaskCluster, folder: Path) -> None:
     cluster.add("bad", before=_HIDE.format(folder))
 
@@ -381,6 +403,7 @@ FAULTS: dict[str, Callable[[ClusterPlace, int, random.Random], FaultCounts]] = {
     "a worker without the weights, which are sent": small_weights_sent,
     "a worker without the folder": without_folder,
     "a worker without half of the folder": without_half_of_folder,
+    "a worker without the bucket": without_bucket,
     "a worker with another version of featx": other_version,
     "a worker without bfloat16 at the start": without_bfloat16,
     "a worker without bfloat16, which is required": bfloat16_required,

@@ -234,7 +234,7 @@ class ClusterPlace:
         cache: Path,
         inject: Callable[[], None] | None = None,
         at: float = 0.0,
-        data: Path | None = None,
+        data: Path | str | None = None,
         **options: Any,
     ) -> Outcome:
         """Extract the features on a cluster; call ``inject`` when the fraction ``at`` of the images is done."""

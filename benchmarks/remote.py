@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.processes import median, peak_megabytes, print_head, print_json, print_row, run_worker, take_turns
 
 _LATENCY = 0.05
-_BUCKET = "images"
+BUCKET = "images"
 _SIDES = ("folder", "zip", "tar", "50 ms", "S3")
 _FOLDER = "FEATX_BENCHMARK_FOLDER"
 
@@ -49,10 +49,10 @@ def main() -> None:
         folder = Path(name)
         _make_images(folder / "set", arguments.images)
         _pack(folder)
-        server, environment = _start_server(folder / "set")
+        server, environment = start_bucket(folder / "set", ".jpg")
         environment |= {_FOLDER: str(folder), "FEATX_CACHE": str(folder / "cache")}
         places = {"folder": folder / "set", "zip": folder / "set.zip", "tar": folder / "set.tar"}
-        places |= {"50 ms": "s3://slow", "S3": f"s3://{_BUCKET}/set"}
+        places |= {"50 ms": "s3://slow", "S3": f"s3://{BUCKET}/set"}
         try:
             rounds = take_turns(
                 arguments.rounds,
@@ -134,8 +134,8 @@ def _pack(folder: Path) -> None:
             other.add(path, path.relative_to(folder / "set"))
 
 
-def _start_server(folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """Start moto in a process, and upload the images."""
+def start_bucket(folder: Path, suffix: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start moto in a process, upload the images to :data:`BUCKET`, and set the environment for it."""
     code = (
         "from moto.server import ThreadedMotoServer as S; import time; s = S('127.0.0.1', 0, verbose=False); s.start();"
         "print(s.get_host_and_port()[1], flush=True); time.sleep(10_000)"
@@ -153,9 +153,9 @@ def _start_server(folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
     import boto3
 
     client = boto3.client("s3")
-    client.create_bucket(Bucket=_BUCKET)
-    for path in folder.rglob("*.jpg"):
-        client.put_object(Bucket=_BUCKET, Key=f"set/{path.relative_to(folder).as_posix()}", Body=path.read_bytes())
+    client.create_bucket(Bucket=BUCKET)
+    for path in folder.rglob(f"*{suffix}"):
+        client.put_object(Bucket=BUCKET, Key=f"set/{path.relative_to(folder).as_posix()}", Body=path.read_bytes())
     return server, environment
 
 

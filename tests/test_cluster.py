@@ -186,7 +186,7 @@ def test_no_row_is_lost_duplicated_or_wrong_after_a_fault():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])["results"]
-    assert len(rows) == 15
+    assert len(rows) == 16
     for row in rows:
         assert row["tries"] > 0 or "only root" in row["remark"]
         assert (row["lost"], row["doubled"], row["wrong"]) == (0, 0, 0), row
