@@ -584,7 +584,8 @@ def test_the_command(shards):
     )
     assert re.search(r"^data set +[0-9a-f]{16}  \S+/set   25 images, 1 skipped$", text, re.M)
     assert re.search(r"^shards .*   2 merged, none is missing$", text, re.M)
-    assert text.splitlines()[-1].startswith(f"next       featx fit {shards.images} --cache ")
+    options = "--backbone quadrants --size 32 --engine openvino --precision float32"
+    assert text.splitlines()[-1].startswith(f"next       featx fit {shards.images} {options} --cache ")
 
 
 def test_the_command_fails_if_something_cannot_be_merged(shards):

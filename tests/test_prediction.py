@@ -198,6 +198,13 @@ def test_sort_into_class_folders(fake, model, new, tmp_path):
     assert (target / "red" / "x-00.png").stat().st_ino == (new / "x" / "x-00.png").stat().st_ino
 
 
+@pytest.mark.parametrize("given", ["zip://x::set.zip", "s3://bucket/x"])
+def test_links_to_what_is_no_local_file_are_refused(fake, model, tmp_path, given):
+    with pytest.raises(OutputError, match=f"`link`: {given} is no local folder or image; leave out `link`"):
+        predict(model, given, sort_into=tmp_path / "sorted", link=True, runtime=fake.runtime)
+    assert not (tmp_path / "sorted").exists()
+
+
 def test_links_without_a_folder_to_sort_into_are_refused(fake, model, new):
     n_starts = fake.starts
     with pytest.raises(OutputError, match="`link` requires `sort_into`; add `sort_into=FOLDER`, or leave out"):

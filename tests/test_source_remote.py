@@ -199,15 +199,26 @@ def test_manifests_name_objects_of_all_kinds_and_may_lie_in_a_bucket(fake, bucke
 
 def test_errors_of_a_bucket_are_clear(fake, bucket, tmp_path, monkeypatch):
     _, name = bucket
-    with pytest.raises(DatasetError, match=rf"s3://{name}/nothing is empty"):
+    with pytest.raises(DatasetError, match=rf"s3://{name}/nothing contains no files; check its name"):
         featx.extract(f"s3://{name}/nothing", "quadrants", runtime=fake.runtime)
     with pytest.raises(DatasetError, match="s3://no-such-bucket/x cannot be listed: no such object"):
         featx.extract("s3://no-such-bucket/x", "quadrants", runtime=fake.runtime)
     monkeypatch.setattr(remote, "_FIRST_WAIT", 0.001)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     remote.client_of.cache_clear()
-    with pytest.raises(DatasetError, match=r"cannot be listed: .*Connect.* \(5 attempts\)"):
+    with pytest.raises(DatasetError, match=r"cannot be listed: the server cannot be reached \(5 attempts\)"):
         featx.extract(f"s3://{name}/x", "quadrants", runtime=fake.runtime)
+
+
+def test_missing_credentials_are_named(fake, bucket, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    remote.client_of.cache_clear()
+    with pytest.raises(DatasetError, match="no credentials in the environment; set AWS_ACCESS_KEY_ID and"):
+        featx.extract("s3://bucket/x", "quadrants", runtime=fake.runtime)
+    with pytest.raises(DatasetError, match="az:// addresses cannot be read: there are no credentials .* set AZURE_"):
+        featx.extract("az://bucket/x", "quadrants", runtime=fake.runtime)
 
 
 class Web(http.server.BaseHTTPRequestHandler):

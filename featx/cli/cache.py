@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,8 @@ import typer
 
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
-from featx.cli.following import extract_next
-from featx.options import DatasetOptions, RuntimeOptions
+from featx.cli.following import extract_next, option_words
+from featx.options import DEFAULT_BACKBONE, DatasetOptions, RuntimeOptions
 
 _Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "cluster", "max_pixels"))]
 
@@ -152,13 +153,19 @@ def merge(
     """Merge the caches of shards into one cache; they are not changed."""
     console = Console(as_json)
     from featx.caching import merge_caches
+    from featx.lookup import options_of
     from featx.rendering import merge_lines
+    from featx.spec import FeatureSpec
 
     done = merge_caches(folders, runtime=console.runtime(runtime))
     found = done.to_dict()
     todo = next_line("cache", "ls", cache=runtime.cache)
     if found["shards"]:
-        todo = next_line("fit", found["shards"][0]["root"], cache=runtime.cache)
+        shards = found["shards"][0]
+        spec = next(store["spec"] for store in found["stores"] if store["id"] == shards["features_id"])
+        backbone, options = options_of(FeatureSpec.from_json(json.dumps(spec)))
+        given = ({} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}) | options.changed()
+        todo = next_line("fit", shards["root"], *option_words(given), cache=runtime.cache)
     console.result(found, [*merge_lines(found), todo])
     if done.problems:
         raise typer.Exit(1)

@@ -422,6 +422,8 @@ def _no_images(folder: str, content: _Content) -> str:
     if content.own_folders:
         own = content.own_folders[0]
         return f"{folder} contains no images; its subfolder {own.path} is {own.reason}, which featx never scans"
+    if not ignored and not isinstance(place_of(folder), Path):
+        return f"{folder} contains no files; check its name"
     if not ignored:
         return f"{folder} is empty; put the images of each class into a subfolder of it"
     kinds = Counter(PurePosixPath(entry.name).suffix.lower() for entry in ignored)

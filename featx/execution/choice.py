@@ -137,11 +137,12 @@ def workers_support(spec: FeatureSpec, precision: Precision, runtime: Runtime) -
     """
     if runtime.cluster is None or runtime.cluster == "dask://local":
         return True
-    with runtime.stage("asking the workers for their precision"):
+    with runtime.stage("waiting for the workers, which state their precision"):
         replies = call_in_all(connect(runtime), has_precision, spec.to_json(), precision)
     lacking = {name: processor for name, (has, processor) in replies.items() if not has}
     if not lacking:
-        runtime.notice(f"precision  {precision}, which all {len(replies):,} workers support")
+        who = "the worker supports" if len(replies) == 1 else f"all {len(replies):,} workers support"
+        runtime.notice(f"precision  {precision}, which {who}")
         return True
     for name, processor in lacking.items():
         runtime.notice(f"the CPU of the worker {name} ({processor}) does not support {precision}; using float32")

@@ -24,7 +24,7 @@ from featx.prediction.sorting import Sorter
 from featx.prediction.table_file import TableFile
 from featx.prediction.writing import WRITERS, Values
 from featx.runtime import Runtime
-from featx.source import Place, place_of
+from featx.source import ARCHIVE_SUFFIXES, Place, place_of
 from featx.table import OwnFolder
 
 
@@ -251,6 +251,8 @@ def predict(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     if not given and files_from is None:
         raise as_usage(OptionError("no images are given; give paths, or a list of paths with `files_from`"))
+    if link:
+        _check_links(given)
     if isinstance(model, str | Path):
         _stop_if_swapped(Path(model), [place_of(path) for path in given])
     classifier = load(model) if isinstance(model, str | Path) else model
@@ -335,6 +337,14 @@ def _opened(
     if only_new:
         return stack.enter_context(TableFile.opened(Path(output), overwrite, read, keeps, runtime.notice))
     return OutputFile(output, WRITERS, overwrite, inputs=read, keeps=keeps)
+
+
+def _check_links(given: Sequence[str | Path]) -> None:
+    """Check that no input is an address or an archive, whose images cannot be linked."""
+    for path in given:
+        place = place_of(path)
+        if not isinstance(place, Path) or (place.suffix.lower() in ARCHIVE_SUFFIXES and not place.is_dir()):
+            raise as_usage(OutputError(f"`link`: {place} is no local folder or image; leave out `link`"))
 
 
 def _check_combination(

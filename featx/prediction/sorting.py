@@ -146,7 +146,7 @@ class Sorter:
                 raise ReplacedError
         if self._link:
             if not isinstance(image, Path):
-                raise OSError(errno.EINVAL, "only local files can be linked")
+                raise OSError(errno.EINVAL, "only local files can be linked; leave out `link`")
             link_file(image, target, existing)
         else:
             with image_at(image).open() as file:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import io
+import logging
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
@@ -65,7 +66,18 @@ class Client:
         Package that fsspec needs for the scheme.
     options : mapping
         Options of the filesystem.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages are not installed.
+    DatasetError
+        If the environment does not contain what the filesystem needs.
     """
+
+    attempts = _ATTEMPTS
+    credentials = ""
+    """Environment variables with credentials, for messages."""
 
     def __init__(self, scheme: str, package: str, options: Mapping[str, Any]) -> None:
         try:
@@ -76,7 +88,11 @@ class Client:
             raise MissingExtraError(
                 f"reading {scheme}:// requires fsspec and {package}: pip install 'featx[remote]'"
             ) from None
-        self.files: Any = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
+        logging.getLogger(package).addHandler(logging.NullHandler())  # errors are reported once, by featx
+        try:
+            self.files: Any = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
+        except ValueError:
+            raise DatasetError(f"{scheme}:// addresses cannot be read: {self._no_credentials()}") from None
         self._n_failed = 0
 
     def submit(self, call: Callable[[], Awaitable[T]]) -> Future[T]:
@@ -116,25 +132,49 @@ class Client:
     async def _with_attempts(self, call: Callable[[], Awaitable[T]]) -> T:
         import asyncio
 
-        attempts = _ATTEMPTS if self._n_failed < _MOST_FAILED else 1
+        attempts = self.attempts if self._n_failed < _MOST_FAILED else 1
         for attempt in range(attempts):
             try:
                 result = await asyncio.wait_for(call(), _SECONDS)
             except Exception as error:
                 if not _is_passing(error):
-                    raise _as_os_error(error, 1) from None
+                    raise self._as_os_error(error, 1) from None
                 if attempt + 1 == attempts:
                     self._n_failed += 1
-                    raise _as_os_error(error, attempts) from None
+                    raise self._as_os_error(error, attempts) from None
                 await asyncio.sleep(_FIRST_WAIT * 3**attempt * random.uniform(0.5, 1.5))
             else:
                 self._n_failed = 0
                 return result
         raise AssertionError("at least one attempt")
 
+    def _as_os_error(self, error: BaseException, attempts: int) -> OSError:
+        """Return an error without the text of the library, which may contain an address with credentials."""
+        if "Credential" in type(error).__name__:
+            return PermissionError(errno.EACCES, self._no_credentials())
+        return _as_os_error(error, attempts)
+
+    def _no_credentials(self) -> str:
+        return f"there are no credentials in the environment; set {self.credentials}"
+
+
+class GoogleClient(Client):
+    """Access to Google Cloud Storage; the library repeats failed requests itself."""
+
+    attempts = 1
+    credentials = "GOOGLE_APPLICATION_CREDENTIALS, or FSSPEC_GS_TOKEN=anon for a public bucket"
+
+
+class AzureClient(Client):
+    """Access to Azure Blob Storage."""
+
+    credentials = "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+
 
 class S3Client(Client):
     """Access to S3: one request for each object, which also gives its stamp."""
+
+    credentials = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a public bucket"
 
     def __init__(self, scheme: str, package: str, options: Mapping[str, Any]) -> None:
         super().__init__(scheme, package, options)
@@ -217,8 +257,8 @@ class StatusError(OSError):
 
 _CLIENTS: dict[str, tuple[type[Client], str, Mapping[str, Any]]] = {
     "s3": (S3Client, "s3fs", {"config_kwargs": {"retries": {"max_attempts": 0}, "max_pool_connections": _AT_A_TIME}}),
-    "gs": (Client, "gcsfs", {}),
-    "az": (Client, "adlfs", {}),
+    "gs": (GoogleClient, "gcsfs", {}),
+    "az": (AzureClient, "adlfs", {}),
     "https": (WebClient, "aiohttp", {}),
     "http": (WebClient, "aiohttp", {}),
 }
@@ -509,8 +549,8 @@ def _as_os_error(error: BaseException, attempts: int) -> OSError:
         return PermissionError(errno.EACCES, "access is denied; check the credentials in the environment")
     if status is not None:
         return OSError(errno.EIO, f"the server replied with status {status}{tried}")
-    if "Credential" in type(error).__name__:
-        return PermissionError(errno.EACCES, "there are no credentials in the environment")
+    if any(word in type(error).__name__ for word in ("Connector", "ConnectionError")):
+        return OSError(errno.EHOSTUNREACH, f"the server cannot be reached{tried}")
     if isinstance(error, TimeoutError):
         return OSError(errno.ETIMEDOUT, f"the server did not reply in time{tried}")
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
