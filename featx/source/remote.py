@@ -75,7 +75,6 @@ class Client:
         If the environment does not contain what the filesystem needs.
     """
 
-    attempts = _ATTEMPTS
     credentials = ""
     """Environment variables with credentials, for messages."""
 
@@ -132,7 +131,7 @@ class Client:
     async def _with_attempts(self, call: Callable[[], Awaitable[T]]) -> T:
         import asyncio
 
-        attempts = self.attempts if self._n_failed < _MOST_FAILED else 1
+        attempts = _ATTEMPTS if self._n_failed < _MOST_FAILED else 1
         for attempt in range(attempts):
             try:
                 result = await asyncio.wait_for(call(), _SECONDS)
@@ -159,10 +158,15 @@ class Client:
 
 
 class GoogleClient(Client):
-    """Access to Google Cloud Storage; the library repeats failed requests itself."""
+    """Access to Google Cloud Storage."""
 
-    attempts = 1
     credentials = "GOOGLE_APPLICATION_CREDENTIALS, or FSSPEC_GS_TOKEN=anon for a public bucket"
+
+    def __init__(self, scheme: str, package: str, options: Mapping[str, Any]) -> None:
+        super().__init__(scheme, package, options)
+        # Without the attempts of the library, which would multiply those of this class.
+        request = type(self.files)._request
+        self.files._request = functools.partial(getattr(request, "__wrapped__", request), self.files)
 
 
 class AzureClient(Client):
