@@ -155,7 +155,7 @@ def test_fit_report_and_predict_read_a_bucket(fake, bucket, tmp_path):
     assert (done.n_predicted, done.n_skipped, done.n_in_gallery) == (25, 0, 25)
     assert f"\n{url}/blue/blue-00.png,blue" in (tmp_path / "s.csv").read_text()
     assert (tmp_path / "sorted" / "red" / "red-03.png").read_bytes() == (folder / "red" / "red-03.png").read_bytes()
-    with pytest.raises(featx.FeatxError, match="cannot be put into .*: only local files can be linked"):
+    with pytest.raises(featx.FeatxError, match="`link`: s3://.* is no local folder or image; leave out `link`"):
         featx.predict(model, url, sort_into=tmp_path / "linked", link=True, runtime=fake.runtime)
     assert featx.inspect(url, runtime=fake.runtime).n_images == 24
 
