@@ -115,8 +115,8 @@ def _write(cache: Path, n: int, n_features: int, n_classes: int) -> dict[str, An
 
 
 def _table(cache: Path, n_read: list[int], n: int, n_features: int, n_classes: int) -> Any:
-    from featx.store import SIGNATURE_SHAPE, keys_of
-    from featx.table import Extraction, FeatureTable, Sample
+    from featx.store import keys_of
+    from featx.table import SIGNATURE_SHAPE, Extraction, FeatureTable, Sample
 
     store, hashes = _store(cache), _hashes(n)
     keys, names = keys_of(hashes), [f"class {number}" for number in range(n_classes)]

@@ -30,7 +30,8 @@ from featx.cluster import Call, Done, connect, distribute
 from featx.pipeline.chunks import prefixes_of
 from featx.runtime import Runtime
 from featx.spec import FeatureSpec
-from featx.store import SIGNATURE_SHAPE, FeatureStore, Rows, as_bytes, keys_of
+from featx.store import FeatureStore, Rows, as_bytes, keys_of
+from featx.table import SIGNATURE_SHAPE
 
 _N_FEATURES = 1280
 _SPEC = FeatureSpec("vgg16", "ab" * 32, "none", 32, "1-000000000000", "tensorflow", "float32")

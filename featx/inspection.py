@@ -35,7 +35,7 @@ from featx.options import LabelBy, PixelOptions, check_ranges
 from featx.readers import Task, read_images
 from featx.runtime import Runtime
 from featx.source import ImageFile, place_of
-from featx.table import FileState, OwnFolder, Sample, Skipped, coarse
+from featx.table import SIGNATURE_SHAPE, FileState, OwnFolder, Sample, Skipped, coarse
 
 _DECODED_SIDE = round(224 / CROP_FRACTION)
 """Side for which an image is decoded: as for the rule ``crop`` and the usual size of 224 pixels, so that thumbnails are
@@ -285,7 +285,8 @@ class _DatasetReader:
 
     def indistinct(self) -> Indistinct:
         """Return the images without contrast."""
-        signatures = np.array([self._signatures[self._rows[one]] for one in self._hashes], np.uint8).reshape(-1, 64, 64)
+        signatures = np.array([self._signatures[self._rows[one]] for one in self._hashes], np.uint8)
+        signatures = signatures.reshape(-1, *SIGNATURE_SHAPE)
         return find_blank(
             [sample.sample_id for sample in self.samples],
             [sample.label for sample in self.samples],

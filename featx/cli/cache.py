@@ -11,7 +11,7 @@ import typer
 from featx.cli import options as o
 from featx.cli.console import Console, next_line
 from featx.cli.following import extract_next, option_words
-from featx.options import DEFAULT_BACKBONE, DatasetOptions, RuntimeOptions
+from featx.options import DatasetOptions, RuntimeOptions
 
 _Cache = Annotated[RuntimeOptions, o.Without(("workers", "batch_size", "device", "cluster", "max_pixels"))]
 
@@ -153,7 +153,7 @@ def merge(
     """Merge the caches of shards into one cache; they are not changed."""
     console = Console(as_json)
     from featx.caching import merge_caches
-    from featx.lookup import options_of
+    from featx.lookup import fit_options
     from featx.rendering import merge_lines
     from featx.spec import FeatureSpec
 
@@ -163,9 +163,8 @@ def merge(
     if found["shards"]:
         shards = found["shards"][0]
         spec = next(store["spec"] for store in found["stores"] if store["id"] == shards["features_id"])
-        backbone, options = options_of(FeatureSpec.from_json(json.dumps(spec)))
-        given = ({} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}) | options.changed()
-        todo = next_line("fit", shards["root"], *option_words(given), cache=runtime.cache)
+        options = fit_options(FeatureSpec.from_json(json.dumps(spec)))
+        todo = next_line("fit", shards["root"], *option_words(options), cache=runtime.cache)
     console.result(found, [*merge_lines(found), todo])
     if done.problems:
         raise typer.Exit(1)

@@ -34,7 +34,7 @@ _METHOD = json.dumps(
 )
 """What a stored comparison depends on, apart from the signatures."""
 
-VERSIONS_METHOD = "featx versions 1"
+VERSIONS_METHOD = "featx versions 2"
 """Name of the method that finds versions, which changes with the pairs that it finds."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -137,7 +138,7 @@ class _Search:
         self._describer, self._alignment = Describer(), Alignment()
         self._textures: dict[int, Texture] = {}
         self._points: list[Points] = []
-        self._by_chance: NDArray[np.float64] | None = None
+        self._ones = self._others = np.empty(0, np.int64)
         self._found: list[tuple[int, int]] = []
         self._joined: set[int] = set()
         self._waiting: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -151,17 +152,19 @@ class _Search:
         total = n * (3 + _FIRST)
         self._points = self._described(total)
         codes = [points.codes for points in self._points]
-        ones, others, ranks = most_voted(codes, _MOST, lambda done, of: self._progress(n + n * done // of, total))
+        self._ones, self._others, ranks = most_voted(
+            codes, _MOST, lambda done, of: self._progress(n + n * done // of, total)
+        )
         done = 3 * n
-        for one, other, rank in zip(ones.tolist(), others.tolist(), ranks.tolist(), strict=True):
+        for one, other, rank in zip(self._ones.tolist(), self._others.tolist(), ranks.tolist(), strict=True):
             done += 1
             if done % 64 == 0:
                 self._progress(min(done, total - 1), total)
             is_chosen = rank < _FIRST or one in self._joined or other in self._joined
             if is_chosen and not self._union_find.are_together(one, other):
-                self._decide(one, other, ones, others)
-        if len(self._found) >= _AUGMENTED * n and self._by_chance is not None:
-            least = score_by_chance(self._by_chance, len(ones), is_augmented=True)
+                self._decide(one, other)
+        if len(self._found) >= _AUGMENTED * n:
+            least = score_by_chance(self._by_chance, len(self._ones), is_augmented=True)
             for score, one, other in sorted(self._insufficient, reverse=True):
                 if score > least and not self._union_find.are_together(one, other):
                     self._join(one, other)
@@ -169,15 +172,20 @@ class _Search:
         self._progress(total, total)
         return [(int(self._at[one]), int(self._at[other])) for one, other in self._found]
 
-    def _decide(self, one: int, other: int, ones: NDArray[np.int64], others: NDArray[np.int64]) -> None:
-        """Join two images if their score is high enough; random pairs are scored only if they can matter."""
-        score, least = self._score(one, other), LEAST_SCORE
-        if score > LEAST_SCORE:
-            if self._by_chance is None:
-                random = _random_pairs(len(self._at), ones, others)
-                self._by_chance = np.array([self._score(*pair) for pair in random])
-            least = score_by_chance(self._by_chance, len(ones))
-        if score > least:
+    @functools.cached_property
+    def _by_chance(self) -> NDArray[np.float64]:
+        """Scores of random pairs, which are needed only if a candidate has a high score."""
+        pairs = _random_pairs(len(self._at), self._ones, self._others)
+        return np.array([self._score(*pair) for pair in pairs])
+
+    @functools.cached_property
+    def _least(self) -> float:
+        return score_by_chance(self._by_chance, len(self._ones))
+
+    def _decide(self, one: int, other: int) -> None:
+        """Join two images if their score is high enough."""
+        score = self._score(one, other)
+        if score > LEAST_SCORE and score > self._least:
             self._join(one, other)
         elif score > _LEAST_IF_AUGMENTED:
             self._insufficient.append((score, one, other))

@@ -13,6 +13,7 @@ from PIL import Image
 from featx.images.decode import MAX_PIXELS, decode
 from featx.images.resize import ResizableImage
 from featx.spec import Resize
+from featx.table import SIGNATURE_SHAPE
 
 Fitting = Resize | Literal["fit"]
 """Rule for resizing an image: to a square or, with ``fit``, to a rectangle of the same aspect ratio."""
@@ -21,7 +22,6 @@ CROP_FRACTION = 0.875
 """Fraction of the shorter side that the rule ``crop`` keeps, as in the usual evaluation on ImageNet."""
 
 _PAD_GREY = 127
-_SIGNATURE_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def prepare(
 
     decoded = decode(data, enough, white=white, page=page, max_pixels=max_pixels, allow_large=allow_large)
     image = ResizableImage(decoded.upright)
-    thumbnail = Image.fromarray(image.average(_SIGNATURE_SIDE, _SIGNATURE_SIDE)).convert("L")
+    thumbnail = Image.fromarray(image.average(*SIGNATURE_SHAPE)).convert("L")
     return Prepared(rule.apply(image, size), np.asarray(thumbnail), decoded.width, decoded.height, decoded.note)
 
 

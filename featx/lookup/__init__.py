@@ -2,7 +2,7 @@
 
 from featx.lookup.listing import list_images
 from featx.lookup.memo import PassResult, Progress, as_hashes, look_up, reading_key
-from featx.lookup.retrieval import fit_call, latest, note_latest, options_of, recall_store, recall_table
+from featx.lookup.retrieval import fit_call, fit_options, latest, note_latest, recall_store, recall_table
 from featx.lookup.shards import images_of_shard, note_shard, read_shard, stop_if_empty
 from featx.lookup.snapshot import (
     check_strict,
@@ -32,6 +32,7 @@ __all__ = [
     "describe_unusable",
     "describe_views",
     "fit_call",
+    "fit_options",
     "images_of_shard",
     "join_passes",
     "lacking_views",
@@ -41,7 +42,6 @@ __all__ = [
     "note_latest",
     "note_shard",
     "notice_own_folders",
-    "options_of",
     "read_shard",
     "reading_key",
     "recall_store",

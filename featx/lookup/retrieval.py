@@ -56,10 +56,14 @@ def fit_call(path: Place, head: str, spec: FeatureSpec) -> str:
 
     The decoder is that of this machine, whatever the decoder of the feature spec.
     """
-    backbone, options = options_of(spec)
     given = {} if head == DEFAULT_HEAD else {"head": head}
-    given |= {} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}
-    return _call("fit", path, given | options.changed())
+    return _call("fit", path, given | fit_options(spec))
+
+
+def fit_options(spec: FeatureSpec) -> dict[str, Any]:
+    """Return the options of :func:`featx.fit` that give features of a kind, without options at their defaults."""
+    backbone, options = _options(spec)
+    return ({} if backbone == DEFAULT_BACKBONE else {"backbone": backbone}) | options.changed()
 
 
 def _call(function: str, path: Place, given: dict[str, Any]) -> str:
@@ -173,7 +177,7 @@ def recall_table(
             store = FeatureStore(runtime.cache, last.spec)
             return _table(path, store, last.title, last.backbone, replace(noted, **given), prefix, runtime)
     store = _store(runtime.cache, features)
-    backbone, options = options_of(store.spec)
+    backbone, options = _options(store.spec)
     options = replace(options, **{**noted.select(DatasetOptions), **given})
     return _table(path, store, store.spec.backbone, backbone, options, prefix, runtime)
 
@@ -266,7 +270,7 @@ def _store(cache: Path, features_id: str) -> FeatureStore:
     return store
 
 
-def options_of(spec: FeatureSpec) -> tuple[str, ExtractOptions]:
+def _options(spec: FeatureSpec) -> tuple[str, ExtractOptions]:
     """Return the backbone and the options of ``featx extract`` that can be derived from a feature spec."""
     names = ("size", "layer", "pooling", "resize", "white", "page", "layout", "engine", "precision")
     options = ExtractOptions(**{name: getattr(spec, name) for name in names})

@@ -16,8 +16,19 @@ from featx.images import CROP_FRACTION
 from featx.lookup.memo import PassResult
 from featx.lookup.snapshot import stop_if_none_usable
 from featx.lookup.views import StoredViews
-from featx.store import SIGNATURE_SHAPE, FeatureStore, keys_of
-from featx.table import CHUNK, ORIGINS, Extraction, FeatureTable, FileStates, OwnFolder, Samples, Skipped, as_strings
+from featx.store import FeatureStore, keys_of
+from featx.table import (
+    CHUNK,
+    ORIGINS,
+    SIGNATURE_SHAPE,
+    Extraction,
+    FeatureTable,
+    FileStates,
+    OwnFolder,
+    Samples,
+    Skipped,
+    as_strings,
+)
 
 
 def join_passes(passes: Sequence[PassResult]) -> PassResult:

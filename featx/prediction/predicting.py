@@ -24,7 +24,7 @@ from featx.prediction.sorting import Sorter
 from featx.prediction.table_file import TableFile
 from featx.prediction.writing import WRITERS, Values
 from featx.runtime import Runtime
-from featx.source import ARCHIVE_SUFFIXES, Place, place_of
+from featx.source import Place, is_local, place_of
 from featx.table import OwnFolder
 
 
@@ -342,9 +342,8 @@ def _opened(
 def _check_links(given: Sequence[str | Path]) -> None:
     """Check that no input is an address or an archive, whose images cannot be linked."""
     for path in given:
-        place = place_of(path)
-        if not isinstance(place, Path) or (place.suffix.lower() in ARCHIVE_SUFFIXES and not place.is_dir()):
-            raise as_usage(OutputError(f"`link`: {place} is no local folder or image; leave out `link`"))
+        if not is_local(path):
+            raise as_usage(OutputError(f"`link`: {place_of(path)} is no local folder or image; leave out `link`"))
 
 
 def _check_combination(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Literal
 
 from featx.images import MAX_PIXELS, Fitting
 from featx.spec import FeatureSpec
+from featx.table import SIGNATURE_SHAPE
 
-SIGNATURE_BYTES = 64 * 64
+SIGNATURE_BYTES = math.prod(SIGNATURE_SHAPE)
 _LENGTH = struct.Struct("<Q")
 _PROGRESS = struct.Struct("<II")
 _PAGE = 4096

@@ -21,6 +21,7 @@ from featx.readers.run import Run
 from featx.readers.team import give_back, take_team
 from featx.runtime import Runtime
 from featx.source import ImageFile
+from featx.table import SIGNATURE_SHAPE
 
 if sys.platform != "win32":
     import resource
@@ -170,7 +171,7 @@ class ReaderPool:
             job.images,
             job.outcomes,
             pixels,
-            signatures.reshape(-1, 64, 64),
+            signatures.reshape(-1, *SIGNATURE_SHAPE),
             self._task.size,
             lambda: free.append(slot),
         )

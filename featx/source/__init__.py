@@ -2,17 +2,16 @@
 
 from featx.source.addresses import Addresses
 from featx.source.archive import Archive
-from featx.source.choosing import dataset_source, image_at, source_at, source_beside, source_from
+from featx.source.choosing import dataset_source, image_at, is_local, source_at, source_beside, source_from
 from featx.source.entries import Entries, Entry, EntryList
 from featx.source.image_file import ImageFile, ImageFiles
 from featx.source.local import LocalFolder
-from featx.source.place import ARCHIVE_SUFFIXES, Member, Place, Url, place_from_id, place_of, relative_id, without_query
+from featx.source.place import Member, Place, Url, place_from_id, place_of, relative_id, without_query
 from featx.source.remote import RemoteFolder
 from featx.source.source import LARGE_FILE, BrokenLinkError, OpenFile, Source, most_bytes, read_image
 from featx.source.walk import OUTPUT_TAG
 
 __all__ = [
-    "ARCHIVE_SUFFIXES",
     "LARGE_FILE",
     "OUTPUT_TAG",
     "Addresses",
@@ -32,6 +31,7 @@ __all__ = [
     "Url",
     "dataset_source",
     "image_at",
+    "is_local",
     "most_bytes",
     "place_from_id",
     "place_of",

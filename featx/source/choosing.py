@@ -109,6 +109,12 @@ def dataset_source(data: str | Place) -> Source:
     return source_at(data) or Addresses(source_beside(data))
 
 
+def is_local(data: str | Place) -> bool:
+    """Return whether a place is a path on this machine, and not that of an archive."""
+    place = place_of(data)
+    return isinstance(place, Path) and (place.suffix.lower() not in ARCHIVE_SUFFIXES or place.is_dir())
+
+
 def image_at(data: str | Place) -> ImageFile:
     """Return the image file at a place, without accessing the file."""
     place = place_of(data)

@@ -35,7 +35,7 @@ from featx.store.journal import MOST_BYTES as JOURNAL_BYTES
 from featx.store.journal import count_journal
 from featx.store.notes import changing_notes, read_input_sizes, read_latest, remember_input_size, write_latest
 from featx.store.pairs import StoredPairs, read_pairs, write_pairs
-from featx.store.rows import SIGNATURE_SHAPE, Rows, as_bytes, keys_of
+from featx.store.rows import Rows, as_bytes, keys_of
 from featx.store.runs import (
     TRAINING_DONE,
     delete_networks,
@@ -56,7 +56,6 @@ __all__ = [
     "JOURNAL",
     "JOURNAL_BYTES",
     "MOST_SHARDS",
-    "SIGNATURE_SHAPE",
     "TRAINING_DONE",
     "CacheFile",
     "Copied",

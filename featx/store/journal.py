@@ -24,7 +24,8 @@ from featx.errors import StoreError
 from featx.files import NotRegularError, identify, open_new, open_regular
 from featx.store.files import delete
 from featx.store.header import MOST_PROBES, StoreHeader, read_producers
-from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, blocks_of, checksums, row_bytes, sortable
+from featx.store.rows import KEY_BYTES, RowFile, Rows, blocks_of, checksums, row_bytes, sortable
+from featx.table import SIGNATURE_SHAPE
 
 MOST_ROWS = 1 << 17
 MOST_BYTES = 1 << 30

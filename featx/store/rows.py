@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.table import SIGNATURE_SHAPE
+
 KEY_BYTES = 36
 """Size of a key: 32 bytes for the SHA-256 of the bytes of the file, and the numbers of the view and of the crop, with 2
 bytes each (big-endian)."""
 
 KEY_DTYPE = np.dtype(f"S{KEY_BYTES}")
 """Type of keys that NumPy sorts and searches by their bytes."""
-
-SIGNATURE_SHAPE = (64, 64)
 
 _FEATURES_START = KEY_BYTES + SIGNATURE_SHAPE[0] * SIGNATURE_SHAPE[1]
 """Number of bytes of a row before its features."""

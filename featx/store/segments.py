@@ -20,7 +20,8 @@ from featx.store.files import entries, exists, write_cache_file
 from featx.store.hdf5 import StoredFile, new_hdf5
 from featx.store.header import MOST_PROBES, StoreHeader, producers_text, read_producers
 from featx.store.merging import MergedRows
-from featx.store.rows import KEY_BYTES, SIGNATURE_SHAPE, RowFile, Rows, sortable
+from featx.store.rows import KEY_BYTES, RowFile, Rows, sortable
+from featx.table import SIGNATURE_SHAPE
 
 FORMAT_VERSION = 3
 SEGMENT_NAME = r"[0-9a-f]{16}\.h5"

@@ -2,7 +2,7 @@
 
 from featx.table.columns import BLOCK, Categorical, Column, Texts, as_strings, encoded, find_rows, gathered
 from featx.table.samples import ORIGINS, Sample, Samples, Split
-from featx.table.signatures import coarse
+from featx.table.signatures import SIGNATURE_SHAPE, coarse
 from featx.table.states import FileState, FileStates, FileStatus, Memo, Stamp, stamps_fit
 from featx.table.table import CHUNK, Extraction, FeatureTable, OwnFolder, Skipped, Views
 
@@ -10,6 +10,7 @@ __all__ = [
     "BLOCK",
     "CHUNK",
     "ORIGINS",
+    "SIGNATURE_SHAPE",
     "Categorical",
     "Column",
     "Extraction",

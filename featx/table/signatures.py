@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+SIGNATURE_SHAPE = (64, 64)
 COARSE_SIDE = 16
 
 
