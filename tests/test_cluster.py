@@ -115,7 +115,7 @@ def test_no_scheduler_is_a_clear_error(tmp_path, images, monkeypatch):
 def test_a_local_cluster_gives_the_bytes_of_one_process(tmp_path):
     pytest.importorskip("distributed")
     from benchmarks.cluster_runs import ClusterPlace
-    from featx.cluster.connection import close_all
+    from featx.cluster import close_all
 
     place = ClusterPlace(tmp_path, 300)
     copied = (place.data / "class0" / "000000.png").read_bytes()
@@ -148,7 +148,7 @@ def test_a_local_cluster_gives_the_bytes_of_one_process(tmp_path):
 def test_a_local_cluster_reads_an_archive(tmp_path):
     pytest.importorskip("distributed")
     from benchmarks.cluster_runs import ClusterPlace
-    from featx.cluster.connection import close_all
+    from featx.cluster import close_all
 
     place = ClusterPlace(tmp_path, 200)
     copied = (place.data / "class0" / "000000.png").read_bytes()
@@ -176,6 +176,16 @@ def test_a_local_cluster_reads_an_archive(tmp_path):
         assert shard.extraction.n_computed == len(shard)
     finally:
         close_all()
+
+
+@pytest.mark.integration
+def test_a_command_with_local_workers_prints_nothing_after_its_end(tmp_path, images):
+    pytest.importorskip("distributed")
+    words = ["extract", images, "--weights", "random:0", "--size", "64", "--cluster", "dask://local", "--workers", "1"]
+    command = [sys.executable, "-m", "featx", *map(str, words), "--cache", str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "24 computed" in done.stdout
+    assert "Warning" not in done.stderr, done.stderr
 
 
 @pytest.mark.integration

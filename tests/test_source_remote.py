@@ -368,7 +368,7 @@ def test_shards_parts_and_tables_of_a_bucket(fake, bucket, tmp_path, monkeypatch
 def test_the_workers_of_a_cluster_read_a_bucket_and_signed_addresses(bucket, web, tmp_path):
     pytest.importorskip("distributed")
     from benchmarks.cluster_runs import ClusterPlace
-    from featx.cluster.connection import close_all
+    from featx.cluster import close_all
 
     client, name = bucket
     place = ClusterPlace(tmp_path, 60)

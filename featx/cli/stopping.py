@@ -104,6 +104,7 @@ def finish(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     if _State.asked or _State.is_watched:
+        _close_clusters()
         _discard()
         os._exit(code)
     sys.exit(code)
@@ -172,6 +173,12 @@ def _end_late(read: Callable[[], bytes]) -> None:
             os.write(_State.stderr, f"{STOPPED}\n".encode())
     _discard()
     os._exit(1 if _State.code is None else _State.code)
+
+
+def _close_clusters() -> None:
+    cluster = sys.modules.get("featx.cluster")
+    if cluster is not None:
+        cluster.close_all()
 
 
 def _discard() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import gc
 import logging
 import tempfile
 import uuid
@@ -250,6 +251,7 @@ def close_all() -> None:
     """Close all connections."""
     while _held:
         _held.popitem()[1].close()
+    gc.collect()  # frees the semaphores of local workers, which would be reported as leaked at the end of the process
 
 
 atexit.register(close_all)
